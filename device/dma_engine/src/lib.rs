@@ -1,0 +1,1 @@
+//! The DMA engine: registers and doorbells in, requests and completion entries out.

@@ -1,0 +1,1 @@
+//! What drivers and device agree on: registers, descriptors, completion entries, mailbox.

@@ -1,0 +1,1 @@
+//! The device process: puts the parts together and owns the epoll loop.

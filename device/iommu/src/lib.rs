@@ -1,0 +1,1 @@
+//! Translates (IOVA, length, access) to mapped ranges or a fault; pure, no I/O.

@@ -1,0 +1,1 @@
+//! PCI configuration space, BARs and capabilities; knows no socket and no DMA.

@@ -1,0 +1,1 @@
+//! Rules, cases, expectations and the verdict with its evidence; no I/O.

@@ -1,0 +1,1 @@
+//! The harness: arguments in, exit code out; one run from start to verdict.
