@@ -1,1 +1,26 @@
-//! What drivers and device agree on: registers, descriptors, completion entries, mailbox.
+//! What the device, the drivers, the harness and the `nt` guest agree on: the address newtypes, the
+//! device's registers, descriptors and completion entries, and the mailbox with its operations.
+//!
+//! The C header of the Windows drivers is generated from this crate (`cargo xtask header`), so each
+//! constant has a name that is unique in the whole crate, and each structure is `repr(C)` with
+//! asserted size. All numbers are little-endian on the wire and in guest memory.
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod completion;
+pub mod descriptor;
+pub mod guest_phys;
+pub mod iova;
+pub mod mailbox;
+pub mod operation;
+pub mod pattern;
+pub mod registers;
+pub mod requester_id;
+
+pub use completion::CompletionEntry;
+pub use descriptor::Descriptor;
+pub use guest_phys::GuestPhysAddr;
+pub use iova::Iova;
+pub use mailbox::{MailboxHeader, ProgramHeader, ResponseHeader};
+pub use operation::{Operation, OperationResult};
+pub use requester_id::RequesterId;
