@@ -1,0 +1,245 @@
+//! Parameters of every method, each tied to its name and result by [`Method`].
+
+use dmarig_abi::Iova;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::FunctionName;
+use crate::encoding::{bytes, hex64, iova, iova_option};
+use crate::response;
+
+/// A method of the control socket: its parameters are the implementing type.
+pub trait Method: Serialize + DeserializeOwned {
+    /// The name in the `method` member.
+    const NAME: &'static str;
+    /// What a success returns.
+    type Result: Serialize + DeserializeOwned;
+}
+
+/// Declares parameter types; `Name => "method" -> Result` ties each to its method.
+macro_rules! methods {
+    ($( $(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident : $kind:ty),* $(,)? }
+        => $method:literal -> $result:ty; )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+            #[serde(deny_unknown_fields)]
+            pub struct $name { $($(#[$field_doc])* pub $field: $kind),* }
+
+            impl Method for $name {
+                const NAME: &'static str = $method;
+                type Result = $result;
+            }
+        )*
+
+        /// The names of all methods, as `hello` and the error for an unknown method list them.
+        pub const METHOD_NAMES: &[&str] = &[$($method),*];
+    };
+}
+
+methods! {
+    /// Asks who answers.
+    Hello {} => "hello" -> response::Hello;
+
+    /// Asks for connections and counters.
+    Status {} => "status" -> response::Status;
+
+    /// Asks whether a driver reads the mailbox.
+    MailboxState {} => "mailbox.state" -> response::MailboxState;
+
+    /// Waits until a driver reads the mailbox.
+    MailboxWaitAttached {
+        /// Longest wait.
+        timeout_ms: u32,
+    } => "mailbox.wait_attached" -> response::MailboxState;
+
+    /// Gives the guest a program and waits for its response. One call at a time.
+    MailboxCall {
+        /// The whole program with its header, at most 28 KiB.
+        #[serde(with = "bytes")]
+        program: Vec<u8>,
+        /// Longest wait for the response.
+        timeout_ms: u32,
+    } => "mailbox.call" -> response::MailboxResponse;
+
+    /// Lists mappings as runs, contiguous in IOVA and in their file.
+    MappingsList {
+        /// Whose mappings.
+        function: FunctionName,
+        /// Lists from the first run that ends above this address.
+        #[serde(with = "iova")]
+        start: Iova,
+        /// At most so many runs; the device gives at most 400.
+        limit: u32,
+    } => "mappings.list" -> response::Mappings;
+
+    /// Counts mappings.
+    MappingsSummary {
+        /// Whose mappings.
+        function: FunctionName,
+    } => "mappings.summary" -> response::MappingsSummary;
+
+    /// Waits until the mapping epoch is above the given one.
+    MappingsWait {
+        /// Whose mappings.
+        function: FunctionName,
+        /// The epoch already seen.
+        #[serde(with = "hex64")]
+        epoch: u64,
+        /// Longest wait.
+        timeout_ms: u32,
+    } => "mappings.wait" -> response::Epoch;
+
+    /// Lets the device do one DMA request that no driver asked for.
+    DmaSubmit {
+        /// Which function is the requester.
+        function: FunctionName,
+        /// What to do.
+        op: DmaOp,
+        /// How the bytes travel.
+        path: DmaPath,
+        /// Where to read (verify, CRC, copy) or write (pattern, fill).
+        #[serde(with = "iova")]
+        iova: Iova,
+        /// Copy only: where to write.
+        #[serde(default, with = "iova_option", skip_serializing_if = "Option::is_none")]
+        destination: Option<Iova>,
+        /// Length in bytes.
+        #[serde(with = "hex64")]
+        length: u64,
+        /// Pattern seed; for fill its low byte.
+        #[serde(default, with = "hex64")]
+        seed: u64,
+    } => "dma.submit" -> response::DmaOutcome;
+
+    /// Tells the ledger of a buffer, byte-exact.
+    BufferDeclare {
+        /// Who may access it.
+        function: FunctionName,
+        /// At most 64 printable ASCII characters, for reports.
+        name: String,
+        /// First byte.
+        #[serde(with = "iova")]
+        iova: Iova,
+        /// Length in bytes, 1 or more.
+        #[serde(with = "hex64")]
+        length: u64,
+        /// Who writes it.
+        direction: BufferDirection,
+    } => "buffer.declare" -> response::BufferId;
+
+    /// Tells the ledger that a buffer is free; later accesses are violations.
+    BufferUndeclare {
+        /// What `buffer.declare` returned.
+        id: u32,
+    } => "buffer.undeclare" -> response::Empty;
+
+    /// Lists the declared buffers, by ID.
+    BufferList {
+        /// Lists from this ID.
+        #[serde(default)]
+        from: u32,
+    } => "buffer.list" -> response::Buffers;
+
+    /// Reads accesses and violations, oldest first.
+    LedgerRead {
+        /// First sequence number wanted; 0 for all that is kept.
+        from: u64,
+        /// At most so many records and violations together; the device gives at most 80.
+        limit: u32,
+    } => "ledger.read" -> crate::ledger::LedgerPage;
+
+    /// Forgets accesses and violations; sequence numbers go on, declared buffers stay.
+    LedgerClear {} => "ledger.clear" -> response::Empty;
+
+    /// Lets the device misbehave, so that an oracle can be seen to turn red.
+    SabotageSet {
+        /// Which way.
+        name: Sabotage,
+        /// So many times; null for always.
+        #[serde(default)]
+        times: Option<u32>,
+    } => "sabotage.set" -> response::Empty;
+
+    /// Ends every sabotage.
+    SabotageClear {} => "sabotage.clear" -> response::Empty;
+
+    /// Lists the sabotages set, and how often each has struck.
+    SabotageList {} => "sabotage.list" -> response::Sabotages;
+
+    /// Resets a function as a bus reset would.
+    FunctionReset {
+        /// Which one.
+        function: FunctionName,
+    } => "function.reset" -> response::Empty;
+
+    /// Stops the device process; it ends with exit code 0 after this answer.
+    Stop {} => "stop" -> response::Empty;
+}
+
+/// What one DMA request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DmaOp {
+    /// Writes the pattern of `seed`.
+    WritePattern,
+    /// Reads and compares with the pattern of `seed`.
+    VerifyPattern,
+    /// Reads and computes CRC-32C.
+    Crc,
+    /// Writes the low byte of `seed`.
+    Fill,
+    /// Reads from `iova`, writes to `destination`.
+    Copy,
+}
+
+/// How the bytes of a request travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DmaPath {
+    /// By the mapping; a miss or a permission violation is repeated as a message.
+    Default,
+    /// By message, through the platform's IOMMU.
+    Message,
+    /// Ask the mapping table only: touch nothing, send nothing.
+    Probe,
+}
+
+/// Who writes a declared buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BufferDirection {
+    /// The device only reads.
+    ToDevice,
+    /// The device only writes.
+    FromDevice,
+    /// Both.
+    Bidirectional,
+}
+
+/// A way of misbehaving on demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sabotage {
+    /// One bit of the payload that the device writes is flipped.
+    DeviceFlipBit,
+    /// A payload write is left out, and reported as done.
+    DeviceSkipWrite,
+    /// One byte more than asked is written.
+    DeviceWritePastEnd,
+    /// The request is reported as complete before its writes are done.
+    DeviceCompleteEarly,
+    /// An unmapped address is still used with its old translation.
+    DeviceStaleMapping,
+}
+
+impl Sabotage {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 5] = [
+        Self::DeviceFlipBit,
+        Self::DeviceSkipWrite,
+        Self::DeviceWritePastEnd,
+        Self::DeviceCompleteEarly,
+        Self::DeviceStaleMapping,
+    ];
+}
