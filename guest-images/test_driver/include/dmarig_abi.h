@@ -1,0 +1,813 @@
+/* Generated from device/dmarig_abi by `cargo xtask header`. Do not edit. */
+
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+// PCI vendor ID of both functions (the unassigned ID that QEMU's teaching devices use as well).
+#define DMARIG_PCI_VENDOR_ID 4660
+
+// PCI device ID of the device under test.
+#define DMARIG_PCI_DEVICE_ID_DUT 53408
+
+// PCI device ID of the control function.
+#define DMARIG_PCI_DEVICE_ID_CONTROL 53440
+
+// DUT: BAR with the registers below.
+#define DMARIG_DUT_REGISTER_BAR 0
+
+// DUT: size of the register BAR in bytes.
+#define DMARIG_DUT_REGISTER_BAR_SIZE_BYTES 65536
+
+// DUT: BAR with MSI-X table (at 0) and pending bits (at 0x1000).
+#define DMARIG_DUT_MSIX_BAR 2
+
+// DUT and control function: size of the MSI-X BAR in bytes.
+#define DMARIG_MSIX_BAR_SIZE_BYTES 8192
+
+// Offset of the MSI-X table in its BAR.
+#define DMARIG_MSIX_TABLE_OFFSET 0
+
+// Offset of the MSI-X pending bit array in its BAR.
+#define DMARIG_MSIX_PBA_OFFSET 4096
+
+// DUT: MSI-X vectors offered: vector n belongs to channel n.
+#define DMARIG_DUT_MSIX_VECTORS 4
+
+// DUT: channels of the engine.
+#define DMARIG_DUT_CHANNELS 4
+
+// `REG_ID` reads this value, the text `DMRG`.
+#define DMARIG_DUT_ID_VALUE 1196576068
+
+// `REG_VERSION` reads this value: major in the high half, minor in the low.
+#define DMARIG_DUT_VERSION_VALUE 65536
+
+// Read-only, 32 bits: [`DUT_ID_VALUE`].
+#define DMARIG_REG_ID 0
+
+// Read-only, 32 bits: [`DUT_VERSION_VALUE`].
+#define DMARIG_REG_VERSION 4
+
+// Read-only, 32 bits: bits 7:0 number of channels, bits 15:8 address width in bits.
+#define DMARIG_REG_CAPABILITIES 8
+
+// Write: bit 0 resets the engine (self-clearing). Reads zero.
+#define DMARIG_REG_CONTROL 12
+
+// Bit of [`REG_CONTROL`]: reset the engine; requests under way end with `DMA_STATUS_ABORTED`.
+#define DMARIG_CONTROL_RESET 1
+
+// Read-write, 32 bits: no effect.
+#define DMARIG_REG_SCRATCH 16
+
+// Write-1-to-clear, 32 bits: bit n: channel n has ended a request.
+#define DMARIG_REG_INTERRUPT_CAUSE 20
+
+// Read-write, 32 bits: bit n: channel n may raise its vector (or INTx).
+#define DMARIG_REG_INTERRUPT_ENABLE 24
+
+// Read-only, 64 bits: the mapping epoch: counts every change of the function's mappings.
+#define DMARIG_REG_MAPPING_EPOCH 32
+
+// Offset of the register block of channel 0.
+#define DMARIG_CHANNEL_BASE 4096
+
+// Distance between the blocks of two channels.
+#define DMARIG_CHANNEL_STRIDE 256
+
+// Channel, doorbell of register mode, 32 bits: bits 15:0 a `DMA_OP_*`, bits 31:16 descriptor flags.
+// Writing starts the operation with the registers below. Reads zero.
+#define DMARIG_CH_COMMAND 0
+
+// Channel, read-only, 32 bits: bits 15:0 a `DMA_STATUS_*` of the last request, bit 16 busy, bit 17
+// at least one access went by message.
+#define DMARIG_CH_STATUS 4
+
+// Bit of [`CH_STATUS`]: a request of register mode is under way.
+#define DMARIG_CH_STATUS_BUSY 65536
+
+// Bit of [`CH_STATUS`]: at least one access of the last request went by message DMA.
+#define DMARIG_CH_STATUS_MESSAGE 131072
+
+// Channel, read-write, 64 bits: IOVA to read from.
+#define DMARIG_CH_SOURCE 8
+
+// Channel, read-write, 64 bits: IOVA to write to.
+#define DMARIG_CH_DESTINATION 16
+
+// Channel, read-write, 64 bits: length in bytes.
+#define DMARIG_CH_LENGTH 24
+
+// Channel, read-write, 64 bits: pattern seed, or fill byte.
+#define DMARIG_CH_SEED 32
+
+// Channel, read-only, 32 bits: CRC-32C of the last request.
+#define DMARIG_CH_CRC 40
+
+// Channel, read-only, 32 bits: bits 7:0 expected, bits 15:8 seen byte of the first mismatch.
+#define DMARIG_CH_MISMATCH_BYTES 44
+
+// Channel, read-only, 64 bits: offset of the first mismatch, or 2^64 - 1.
+#define DMARIG_CH_MISMATCH_OFFSET 48
+
+// Channel, read-only, 64 bits: bytes moved by the last request.
+#define DMARIG_CH_DONE_BYTES 56
+
+// Channel, read-only, 64 bits: mapping epoch when the last request was issued.
+#define DMARIG_CH_EPOCH 64
+
+// Channel, read-write, 64 bits: IOVA of the descriptor ring, 64-byte aligned.
+#define DMARIG_CH_RING_BASE 72
+
+// Channel, read-write, 64 bits: IOVA of the completion ring, 64-byte aligned.
+#define DMARIG_CH_COMPLETION_BASE 80
+
+// Channel, read-write, 32 bits: entries of both rings, a power of two from 2 to 4096.
+#define DMARIG_CH_RING_ENTRIES 88
+
+// Channel, read-write, 32 bits: bit 0 enables the ring (and restarts both at entry 0, phase 1).
+#define DMARIG_CH_RING_CONTROL 92
+
+// Bit of [`CH_RING_CONTROL`]: the ring is enabled.
+#define DMARIG_RING_ENABLE 1
+
+// Channel, doorbell of ring mode, 32 bits: the driver's producer index (index of the first entry
+// that is not yet filled). Reads back.
+#define DMARIG_CH_RING_TAIL 96
+
+// Channel, read-only, 32 bits: index of the next descriptor the device will fetch.
+#define DMARIG_CH_RING_HEAD 100
+
+// Channel, read-only, 32 bits: `DMA_STATUS_*` of the ring itself; not success means it has stopped.
+#define DMARIG_CH_RING_STATUS 104
+
+// Smallest ring, in entries.
+#define DMARIG_RING_MIN_ENTRIES 2
+
+// Largest ring, in entries.
+#define DMARIG_RING_MAX_ENTRIES 4096
+
+// Control function: the BAR with the mailbox, mappable memory.
+#define DMARIG_CONTROL_MAILBOX_BAR 0
+
+// Control function: the BAR with its trapped registers.
+#define DMARIG_CONTROL_REGISTER_BAR 2
+
+// Control function: size of the register BAR in bytes.
+#define DMARIG_CONTROL_REGISTER_BAR_SIZE_BYTES 4096
+
+// Control function: BAR with MSI-X table and pending bits.
+#define DMARIG_CONTROL_MSIX_BAR 4
+
+// Control function: MSI-X vectors: vector 0 says "a request lies in the mailbox".
+#define DMARIG_CONTROL_MSIX_VECTORS 1
+
+// Control function, read-only, 32 bits, register BAR: the text `DMRC`.
+#define DMARIG_CONTROL_REG_ID 0
+
+// `CONTROL_REG_ID` reads this value.
+#define DMARIG_CONTROL_ID_VALUE 1129467204
+
+// Control function, write, 32 bits: the guest's doorbell: the mailbox header has changed.
+#define DMARIG_CONTROL_REG_DOORBELL 4
+
+// Size of a descriptor in bytes.
+#define DMARIG_DESCRIPTOR_SIZE_BYTES 64
+
+// Channel operation: nothing moves; completes with success.
+#define DMARIG_DMA_OP_NOP 0
+
+// Channel operation: the device writes the pattern of `seed` to `destination`.
+#define DMARIG_DMA_OP_WRITE_PATTERN 1
+
+// Channel operation: the device reads `source`, compares with the pattern of `seed`, and computes
+// CRC-32C of what it read.
+#define DMARIG_DMA_OP_VERIFY_PATTERN 2
+
+// Channel operation: the device reads `source` and computes CRC-32C.
+#define DMARIG_DMA_OP_CRC 3
+
+// Channel operation: the device reads `source` and writes it to `destination`.
+#define DMARIG_DMA_OP_COPY 4
+
+// Channel operation: the device writes the low byte of `seed` all over `destination`.
+#define DMARIG_DMA_OP_FILL 5
+
+// Descriptor flag: raise the channel's MSI-X vector when the completion entry is visible.
+#define DMARIG_DESCRIPTOR_FLAG_INTERRUPT 1
+
+// Descriptor flag: use message DMA (through the platform's IOMMU) even where a mapping is known.
+#define DMARIG_DESCRIPTOR_FLAG_MESSAGE 2
+
+// Descriptor flag: probe: ask the mapping table only, touch no memory, send nothing.
+#define DMARIG_DESCRIPTOR_FLAG_PROBE 4
+
+// Size of a completion entry in bytes.
+#define DMARIG_COMPLETION_SIZE_BYTES 64
+
+// Completion entry flag: the phase bit. It is 1 in the first pass over the ring, 0 in the second,
+// and so on; a zeroed ring holds no valid entry.
+#define DMARIG_COMPLETION_FLAG_PHASE 1
+
+// Completion entry flag: at least one access went by message DMA.
+#define DMARIG_COMPLETION_FLAG_MESSAGE 2
+
+// No request has ended yet.
+#define DMARIG_DMA_STATUS_NONE 0
+
+// All bytes moved, and compared equal where a comparison was asked for.
+#define DMARIG_DMA_STATUS_SUCCESS 1
+
+// All bytes were read; at least one differs from the pattern.
+#define DMARIG_DMA_STATUS_MISMATCH 2
+
+// No mapping covers the IOVA (the bus would answer Unsupported Request).
+#define DMARIG_DMA_STATUS_UNMAPPED 3
+
+// A mapping covers the IOVA but does not permit this access.
+#define DMARIG_DMA_STATUS_PERMISSION 4
+
+// Bus mastering is off in the command register.
+#define DMARIG_DMA_STATUS_BUS_MASTER_OFF 5
+
+// The function is not in D0.
+#define DMARIG_DMA_STATUS_POWER_STATE 6
+
+// The length is zero.
+#define DMARIG_DMA_STATUS_LENGTH 7
+
+// The range would pass 2^64 - 1, or the device's address width.
+#define DMARIG_DMA_STATUS_ADDRESS 8
+
+// The operation code or a flag is not known.
+#define DMARIG_DMA_STATUS_OPCODE 9
+
+// The channel or the function was reset while the request was under way.
+#define DMARIG_DMA_STATUS_ABORTED 10
+
+// The platform did not answer a DMA message in time.
+#define DMARIG_DMA_STATUS_TIMEOUT 11
+
+// The platform refused a DMA message, although the mapping table permits the access.
+#define DMARIG_DMA_STATUS_REFUSED 12
+
+// A ring register is wrong: size not a power of two in range, base not aligned, or ring disabled.
+#define DMARIG_DMA_STATUS_RING 13
+
+// The channel is busy with an earlier request of register mode.
+#define DMARIG_DMA_STATUS_BUSY 14
+
+// Size of the mailbox BAR in bytes.
+#define DMARIG_MAILBOX_SIZE_BYTES 65536
+
+// Offset of the request window.
+#define DMARIG_MAILBOX_REQUEST_OFFSET 4096
+
+// Size of the request window in bytes.
+#define DMARIG_MAILBOX_REQUEST_SIZE_BYTES 28672
+
+// Offset of the response window.
+#define DMARIG_MAILBOX_RESPONSE_OFFSET 32768
+
+// Size of the response window in bytes.
+#define DMARIG_MAILBOX_RESPONSE_SIZE_BYTES 32768
+
+// Value of [`MailboxHeader::magic`], the text `DMBX`.
+#define DMARIG_MAILBOX_MAGIC 1480740164
+
+// Version of mailbox, programs and operations.
+#define DMARIG_MAILBOX_VERSION 1
+
+// Guest state: no driver has come yet.
+#define DMARIG_GUEST_STATE_ABSENT 0
+
+// Guest state: the driver reads requests.
+#define DMARIG_GUEST_STATE_ATTACHED 1
+
+// Guest state: the driver has been stopped or removed.
+#define DMARIG_GUEST_STATE_DETACHED 2
+
+// Value of [`ProgramHeader::magic`], the text `DPRG`.
+#define DMARIG_PROGRAM_MAGIC 1196576836
+
+// Value of [`ResponseHeader::magic`], the text `DRSP`.
+#define DMARIG_RESPONSE_MAGIC 1347637828
+
+// Most operations in one program.
+#define DMARIG_PROGRAM_MAX_OPERATIONS 256
+
+// Most bytes of a program with its header.
+#define DMARIG_PROGRAM_MAX_SIZE_BYTES 28672
+
+// Context: the driver's control thread, PASSIVE_LEVEL.
+#define DMARIG_CONTEXT_CONTROL_THREAD 0
+
+// Context: AddDevice of the first device under test.
+#define DMARIG_CONTEXT_ADD_DEVICE 1
+
+// Context: START_DEVICE (WDM) or PrepareHardware (KMDF) of the first device under test.
+#define DMARIG_CONTEXT_START_DEVICE 2
+
+// Context: entry to D0.
+#define DMARIG_CONTEXT_D0_ENTRY 3
+
+// Context: exit from D0.
+#define DMARIG_CONTEXT_D0_EXIT 4
+
+// Context: a DPC, DISPATCH_LEVEL.
+#define DMARIG_CONTEXT_DPC 5
+
+// Context: the interrupt service routine, at the interrupt's IRQL.
+#define DMARIG_CONTEXT_ISR 6
+
+// Context: a dispatch routine in its caller's thread.
+#define DMARIG_CONTEXT_DISPATCH 7
+
+// Context: STOP_DEVICE.
+#define DMARIG_CONTEXT_STOP 8
+
+// Context: SURPRISE_REMOVAL.
+#define DMARIG_CONTEXT_SURPRISE_REMOVAL 9
+
+// Context: REMOVE_DEVICE.
+#define DMARIG_CONTEXT_REMOVE 10
+
+// Number of contexts.
+#define DMARIG_CONTEXT_COUNT 11
+
+// Response outcome: every operation was reached; each result has its own outcome.
+#define DMARIG_RESPONSE_OK 0
+
+// Response outcome: the program is malformed at `error_offset`; nothing was run.
+#define DMARIG_RESPONSE_MALFORMED 1
+
+// Response outcome: the program is stored for a later context.
+#define DMARIG_RESPONSE_STORED 2
+
+// Response outcome: the results do not fit the window; those before `n_results` are there.
+#define DMARIG_RESPONSE_OVERFLOW 3
+
+// Response outcome: the context did not come within its time.
+#define DMARIG_RESPONSE_TIMEOUT 4
+
+// Response outcome: the driver had no memory for the program or its results.
+#define DMARIG_RESPONSE_NO_MEMORY 5
+
+// Number of slots; slot numbers are below this.
+#define DMARIG_SLOT_COUNT 16384
+
+// "No slot".
+#define DMARIG_SLOT_NONE 4294967295
+
+// Echo: `value[0]` = `arg[0]`.
+#define DMARIG_OP_PING 1
+
+// `value[0]` = mailbox version, `value[1]` = number of DUTs bound and started, `value[2]` = bit 0:
+// control function interrupts work (else polling); `length` = objects in slots.
+#define DMARIG_OP_QUERY_DRIVER 2
+
+// Releases every object still in a slot, newest first, in the contract's order (buffer, mapping,
+// lock, MDL, memory, adapter). `value[0]` = how many there were.
+#define DMARIG_OP_RELEASE_ALL 3
+
+// Runs the next `arg[1]` operations `arg[0]` times (at most 1,000,000); stops at the first one that
+// fails. The results are those of the last turn; `value[0]` = turns begun.
+#define DMARIG_OP_LOOP 4
+
+// Waits `arg[0]` microseconds, at most 1,000,000 (by thread delay at PASSIVE, else by stall of at
+// most 50).
+#define DMARIG_OP_DELAY 5
+
+// Fetches the response stored by the last program of context `a`; the response is the data.
+#define DMARIG_OP_FETCH_STORED 6
+
+// IoGetDmaAdapter for DUT `a`; data = DEVICE_DESCRIPTION (0x40 bytes). Slot `dst` = adapter.
+// `virtual_address` = DMA_ADAPTER, `value[0]` = map registers, `value[1]` = DMA_OPERATIONS.Size,
+// `value[2]` = DMA_ADAPTER.Version. A NULL adapter is `OUTCOME_NULL`.
+#define DMARIG_OP_ADAPTER_OPEN 256
+
+// PutDmaAdapter of adapter `a`.
+#define DMARIG_OP_ADAPTER_PUT 257
+
+// GetDmaAlignment of adapter `a`: `value[0]`.
+#define DMARIG_OP_ADAPTER_ALIGNMENT 258
+
+// AllocateCommonBuffer(adapter `a`, `arg[0]` length, `arg[1]` CacheEnabled). Slot `dst` = buffer.
+#define DMARIG_OP_BUFFER_ALLOCATE 272
+
+// AllocateCommonBufferEx: `arg[0]` length, `arg[1]` CacheEnabled, `arg[2]` maximum (with
+// `OP_FLAG_MAXIMUM`), `arg[3]` node.
+#define DMARIG_OP_BUFFER_ALLOCATE_EX 273
+
+// AllocateCommonBufferWithBounds: `arg[0]` length, `arg[1]` minimum (with `OP_FLAG_MINIMUM`),
+// `arg[2]` maximum (with `OP_FLAG_MAXIMUM`), `arg[3]` low half Flags, high half cache type (with
+// `OP_FLAG_CACHE_TYPE`), `arg[4]` node.
+#define DMARIG_OP_BUFFER_ALLOCATE_WITH_BOUNDS 274
+
+// CreateCommonBufferFromMdl(adapter `a`, MDL `b`); data = the DMA_COMMON_BUFFER_EXTENDED_CONFIGURATION
+// array as it goes to the call, `arg[0]` = count passed; `OP_FLAG_NULL_CONFIGS` passes NULL.
+// `arg[1]` = byte offset in MDL `b`'s chain, `arg[2]` = length of what the buffer covers (both as the
+// harness knows them from the SubSection; 0 length = whole MDL): for the CPU's view and for free.
+#define DMARIG_OP_BUFFER_CREATE_FROM_MDL 275
+
+// FreeCommonBuffer of buffer `a` with the values of its creation; with `OP_FLAG_OVERRIDE`:
+// `arg[0]` length, `arg[1]` logical address, `arg[2]` virtual address, `arg[3]` CacheEnabled.
+#define DMARIG_OP_BUFFER_FREE 276
+
+// Allocates memory: `arg[0]` = one of `MEMORY_*`, `arg[1]` length, `arg[2]` lowest and `arg[3]`
+// highest physical address, `arg[4]` boundary (contiguous memory only). Slot `dst` = memory.
+#define DMARIG_OP_MEMORY_ALLOCATE 288
+
+// Frees memory `a`.
+#define DMARIG_OP_MEMORY_FREE 289
+
+// Kind: ExAllocatePool2(NonPagedNx).
+#define DMARIG_MEMORY_NONPAGED_POOL 0
+
+// Kind: MmAllocateContiguousMemorySpecifyCache, cached.
+#define DMARIG_MEMORY_CONTIGUOUS 1
+
+// IoAllocateMdl over memory `a` from offset `arg[0]`, `arg[1]` bytes. Slot `dst` = MDL.
+#define DMARIG_OP_MDL_ALLOCATE 304
+
+// IoFreeMdl of MDL `a`.
+#define DMARIG_OP_MDL_FREE 305
+
+// MmBuildMdlForNonPagedPool of MDL `a`.
+#define DMARIG_OP_MDL_BUILD_NONPAGED 306
+
+// MmProbeAndLockPages of MDL `a`, KernelMode, operation `arg[0]` (0 read, 1 write, 2 modify). A raised
+// exception is `OUTCOME_RAISED` with its code as status.
+#define DMARIG_OP_MDL_PROBE_AND_LOCK 307
+
+// MmUnlockPages of MDL `a`.
+#define DMARIG_OP_MDL_UNLOCK 308
+
+// MmGetSystemAddressForMdlSafe of MDL `a`, priority `arg[0]`: `virtual_address`.
+#define DMARIG_OP_MDL_MAP 309
+
+// MmUnmapLockedPages of MDL `a`.
+#define DMARIG_OP_MDL_UNMAP 310
+
+// MmAllocatePagesForMdlEx: `arg[0]` low, `arg[1]` high, `arg[2]` skip, `arg[3]` total bytes, `arg[4]`
+// low half flags, high half cache type. Slot `dst` = MDL. `length` = bytes granted.
+#define DMARIG_OP_MDL_ALLOCATE_PAGES 311
+
+// MmFreePagesFromMdl and ExFreePool of MDL `a`.
+#define DMARIG_OP_MDL_FREE_PAGES 312
+
+// Sets Next of MDL `a` to MDL `b`, or to NULL if `b` is `SLOT_NONE`.
+#define DMARIG_OP_MDL_CHAIN 313
+
+// Reads MDL `a`: `value[0]` = MdlFlags, `value[1]` = ByteOffset, `value[2]` = pages, `length` = ByteCount,
+// `virtual_address` = MappedSystemVa; data = PFNs (8 bytes each) from page `arg[0]`, at most 1024.
+#define DMARIG_OP_MDL_QUERY 314
+
+// IoAllocateMdl and IoBuildPartialMdl from source MDL `a`, offset `arg[0]`, `arg[1]` bytes. Slot `dst`.
+#define DMARIG_OP_MDL_BUILD_PARTIAL 315
+
+// CPU: writes the pattern of seed `arg[2]` to bytes `arg[0]..arg[0] + arg[1]` of the memory, mapped
+// MDL or buffer `a`. `value[0]` = CRC-32C of what was written.
+#define DMARIG_OP_CPU_FILL 320
+
+// CPU: reads the same range and compares: `value[0]` = CRC-32C of what was read, `value[1]` = offset of
+// the first difference or 2^64 - 1, `value[2]` = expected byte, seen byte << 8.
+#define DMARIG_OP_CPU_CHECK 321
+
+// CPU: reads bytes `arg[0]..arg[0] + arg[1]` (at most 4096): the data.
+#define DMARIG_OP_CPU_READ 322
+
+// CPU: writes the data at offset `arg[0]`.
+#define DMARIG_OP_CPU_WRITE 323
+
+// Rings a channel of DUT `a` and waits for the end (at most 5 s): `b` = buffer slot or `SLOT_NONE`,
+// `c` = channel; `arg[0]` = bits 15:0 `DMA_OP_*`, bits 31:16 descriptor flags, bits 39:32 one of
+// `TRANSFER_*`; `arg[1]` = offset in buffer `b`, or the IOVA itself if there is none; `arg[2]` length;
+// `arg[3]` seed; `arg[4]` = destination IOVA of a copy. `value[0]` = CRC-32C, `value[1]` = mismatch
+// offset, `value[2]` = bits 15:0 `DMA_STATUS_*`, 23:16 expected, 31:24 seen, bit 32 interrupt seen,
+// bit 33 by message; `logical_address` = the IOVA used, `length` = bytes done, `epoch`.
+#define DMARIG_OP_DEVICE_TRANSFER 336
+
+// Reads the DUT register at `arg[0]`, `arg[1]` = 4 or 8 bytes wide: `value[0]`.
+#define DMARIG_OP_DEVICE_READ_REGISTER 337
+
+// Writes `arg[2]` to the DUT register at `arg[0]`, `arg[1]` = 4 or 8 bytes wide.
+#define DMARIG_OP_DEVICE_WRITE_REGISTER 338
+
+// Allocates both rings of channel `c` of DUT `a` as common buffers of adapter `b`, `arg[0]` entries, and
+// enables the channel's ring. Slot `dst` = ring. `logical_address` = descriptor ring, `value[0]` = IOVA
+// of the completion ring.
+#define DMARIG_OP_RING_OPEN 339
+
+// Disables ring `a` and frees its common buffers.
+#define DMARIG_OP_RING_CLOSE 340
+
+// DUT `a`: `value[0]` = vectors granted, `value[1]` = interrupts serviced, `value[2]` = bit 0 message
+// signaled, bit 1 INTx, bit 2 polling.
+#define DMARIG_OP_INTERRUPT_STATE 341
+
+// Transfer mode: channel registers, end polled in [`CH_STATUS`](crate::registers::CH_STATUS).
+#define DMARIG_TRANSFER_REGISTER_POLL 0
+
+// Transfer mode: channel registers, end by interrupt and DPC.
+#define DMARIG_TRANSFER_REGISTER_INTERRUPT 1
+
+// Transfer mode: descriptor ring, end by polling the completion entry.
+#define DMARIG_TRANSFER_RING_POLL 2
+
+// Transfer mode: descriptor ring, end by interrupt and DPC.
+#define DMARIG_TRANSFER_RING_INTERRUPT 3
+
+// Flag: a failing outcome or NTSTATUS ends the program here; the rest is `OUTCOME_SKIPPED`.
+#define DMARIG_OP_FLAG_STOP_ON_FAILURE 1
+
+// Flag: the minimum address is passed.
+#define DMARIG_OP_FLAG_MINIMUM 2
+
+// Flag: the maximum address is passed.
+#define DMARIG_OP_FLAG_MAXIMUM 4
+
+// Flag: the cache type is passed.
+#define DMARIG_OP_FLAG_CACHE_TYPE 8
+
+// Flag: the configuration array pointer is NULL.
+#define DMARIG_OP_FLAG_NULL_CONFIGS 16
+
+// Flag: the arguments replace the remembered ones.
+#define DMARIG_OP_FLAG_OVERRIDE 32
+
+// Size of an operation without its data.
+#define DMARIG_OPERATION_SIZE_BYTES 64
+
+// Outcome: the call was made; `status` is its NTSTATUS (0 for void calls).
+#define DMARIG_OUTCOME_DONE 0
+
+// Outcome: the call was made and returned NULL.
+#define DMARIG_OUTCOME_NULL 1
+
+// Outcome: the call raised an exception; `status` is its code.
+#define DMARIG_OUTCOME_RAISED 2
+
+// Outcome: the call does not exist in this adapter's table (too old, too short, or NULL).
+#define DMARIG_OUTCOME_MEMBER_MISSING 3
+
+// Outcome: a slot is empty, taken, out of range or of another kind; nothing was called.
+#define DMARIG_OUTCOME_BAD_SLOT 4
+
+// Outcome: an argument is out of the interpreter's bounds; nothing was called.
+#define DMARIG_OUTCOME_BAD_ARGUMENT 5
+
+// Outcome: the opcode is not known.
+#define DMARIG_OUTCOME_UNKNOWN 6
+
+// Outcome: not run, because an earlier operation failed.
+#define DMARIG_OUTCOME_SKIPPED 7
+
+// Outcome: the device did not end the request in time.
+#define DMARIG_OUTCOME_TIMEOUT 8
+
+// Outcome: the operation may not run at this IRQL; nothing was called.
+#define DMARIG_OUTCOME_WRONG_IRQL 9
+
+// Outcome: the driver itself had no memory.
+#define DMARIG_OUTCOME_NO_MEMORY 10
+
+// Outcome: there is no such DUT, or it is not started.
+#define DMARIG_OUTCOME_NO_DEVICE 11
+
+// Size of a result without its data.
+#define DMARIG_OPERATION_RESULT_SIZE_BYTES 80
+
+// Increment of the word counter (the odd constant of the SplitMix64 generator, public domain).
+#define DMARIG_PATTERN_INCREMENT 11400714819323198485ull
+
+// First multiplier of the SplitMix64 finalizer.
+#define DMARIG_PATTERN_MULTIPLIER_1 13787848793156543929ull
+
+// Second multiplier of the SplitMix64 finalizer.
+#define DMARIG_PATTERN_MULTIPLIER_2 10723151780598845931ull
+
+// One descriptor, 64 bytes, aligned to 64 in the ring. Unused fields are written as zero.
+typedef struct {
+  // One of `DMA_OP_*`.
+  uint16_t opcode;
+  // Bits of `DESCRIPTOR_FLAG_*`.
+  uint16_t flags;
+  // Zero.
+  uint32_t reserved0;
+  // Returned unchanged in the completion entry.
+  uint64_t tag;
+  // IOVA to read from.
+  uint64_t source;
+  // IOVA to write to.
+  uint64_t destination;
+  // Length in bytes, 1 or more (except for `DMA_OP_NOP`).
+  uint64_t length_bytes;
+  // Pattern seed, or the fill byte.
+  uint64_t seed;
+  // Zero.
+  uint64_t reserved1[2];
+} DMARIG_Descriptor;
+
+// One completion entry, 64 bytes, written in one access, before the vector is raised.
+typedef struct {
+  // The descriptor's tag.
+  uint64_t tag;
+  // One of `DMA_STATUS_*`.
+  uint16_t status;
+  // Bits of `COMPLETION_FLAG_*`.
+  uint16_t flags;
+  // CRC-32C of the bytes read (verify, CRC, copy) or written (pattern, fill).
+  uint32_t crc32c;
+  // Bytes moved before the request ended.
+  uint64_t done_bytes;
+  // Offset of the first differing byte, or 2^64 - 1.
+  uint64_t mismatch_offset;
+  // The expected byte at `mismatch_offset`.
+  uint8_t expected;
+  // The byte seen there.
+  uint8_t seen;
+  // Zero.
+  uint8_t reserved0[6];
+  // The function's mapping epoch when the request was issued.
+  uint64_t epoch;
+  // Zero.
+  uint64_t reserved1[2];
+} DMARIG_CompletionEntry;
+
+// The first bytes of the mailbox BAR.
+typedef struct {
+  // [`MAILBOX_MAGIC`], written by the host.
+  uint32_t magic;
+  // [`MAILBOX_VERSION`], written by the host.
+  uint32_t version;
+  // One of `GUEST_STATE_*`, written by the guest.
+  uint32_t guest_state;
+  // Zero.
+  uint32_t reserved0[13];
+  // Host: sequence number of the request; 0 means none.
+  uint32_t request_sequence;
+  // Host: length of the request in bytes.
+  uint32_t request_length_bytes;
+  // Zero.
+  uint32_t reserved1[14];
+  // Guest: sequence number of the response.
+  uint32_t response_sequence;
+  // Guest: length of the response in bytes.
+  uint32_t response_length_bytes;
+  // Zero.
+  uint32_t reserved2[14];
+} DMARIG_MailboxHeader;
+
+// Head of a program: `n_operations` operations follow, each with its data, without gaps.
+typedef struct {
+  // [`PROGRAM_MAGIC`].
+  uint32_t magic;
+  // [`MAILBOX_VERSION`].
+  uint16_t version;
+  // One of `CONTEXT_*`: where the program runs. Contexts that the driver cannot enter by itself
+  // (AddDevice, START_DEVICE, D0, STOP, removal) store the program for their next occurrence.
+  uint16_t context;
+  // Number of operations, at most [`PROGRAM_MAX_OPERATIONS`].
+  uint32_t n_operations;
+  // Length of the whole program with this header, in bytes.
+  uint32_t total_length_bytes;
+} DMARIG_ProgramHeader;
+
+// Head of a response: `n_results` results follow, each with its data, without gaps.
+typedef struct {
+  // [`RESPONSE_MAGIC`].
+  uint32_t magic;
+  // [`MAILBOX_VERSION`].
+  uint16_t version;
+  // One of `RESPONSE_*`.
+  uint16_t outcome;
+  // Number of results.
+  uint32_t n_results;
+  // Length of the whole response with this header, in bytes.
+  uint32_t total_length_bytes;
+  // Byte offset in the program where it is malformed.
+  uint32_t error_offset;
+  // IRQL at which the program ran.
+  uint32_t irql;
+} DMARIG_ResponseHeader;
+
+// One operation; `data_length_bytes` bytes follow it, padded to 8 bytes with zeros (the padding is
+// not counted).
+typedef struct {
+  // One of `OP_*`.
+  uint16_t opcode;
+  // Bits of `OP_FLAG_*`.
+  uint16_t flags;
+  // Bytes of data that follow.
+  uint32_t data_length_bytes;
+  // Slot that receives the new object, or [`SLOT_NONE`].
+  uint32_t dst;
+  // First object: a slot or a DUT number.
+  uint32_t a;
+  // Second object.
+  uint32_t b;
+  // Third number.
+  uint32_t c;
+  // Arguments.
+  uint64_t arg[5];
+} DMARIG_Operation;
+
+// One result; `data_length_bytes` bytes follow it, padded to 8 bytes (the padding is not counted).
+typedef struct {
+  // The operation's code.
+  uint16_t opcode;
+  // One of `OUTCOME_*`.
+  uint16_t outcome;
+  // Bytes of data that follow.
+  uint32_t data_length_bytes;
+  // NTSTATUS of the call.
+  uint32_t status;
+  // Zero.
+  uint32_t reserved0;
+  // Virtual address of the object.
+  uint64_t virtual_address;
+  // Logical address (IOVA); also filled on failure with what the call left there (starts as all
+  // ones), for the record only.
+  uint64_t logical_address;
+  // Length in bytes.
+  uint64_t length;
+  // By operation.
+  uint64_t value[3];
+  // Mapping epoch that the device stamped on the transfer, or 0.
+  uint64_t epoch;
+  // Zero.
+  uint64_t reserved1;
+} DMARIG_OperationResult;
+
+/* The layout as Rust has it. */
+_Static_assert(sizeof(DMARIG_Descriptor) == 64, "size of DMARIG_Descriptor");
+_Static_assert(offsetof(DMARIG_Descriptor, opcode) == 0, "DMARIG_Descriptor.opcode");
+_Static_assert(offsetof(DMARIG_Descriptor, flags) == 2, "DMARIG_Descriptor.flags");
+_Static_assert(offsetof(DMARIG_Descriptor, reserved0) == 4, "DMARIG_Descriptor.reserved0");
+_Static_assert(offsetof(DMARIG_Descriptor, tag) == 8, "DMARIG_Descriptor.tag");
+_Static_assert(offsetof(DMARIG_Descriptor, source) == 16, "DMARIG_Descriptor.source");
+_Static_assert(offsetof(DMARIG_Descriptor, destination) == 24, "DMARIG_Descriptor.destination");
+_Static_assert(offsetof(DMARIG_Descriptor, length_bytes) == 32, "DMARIG_Descriptor.length_bytes");
+_Static_assert(offsetof(DMARIG_Descriptor, seed) == 40, "DMARIG_Descriptor.seed");
+_Static_assert(offsetof(DMARIG_Descriptor, reserved1) == 48, "DMARIG_Descriptor.reserved1");
+_Static_assert(sizeof(DMARIG_CompletionEntry) == 64, "size of DMARIG_CompletionEntry");
+_Static_assert(offsetof(DMARIG_CompletionEntry, tag) == 0, "DMARIG_CompletionEntry.tag");
+_Static_assert(offsetof(DMARIG_CompletionEntry, status) == 8, "DMARIG_CompletionEntry.status");
+_Static_assert(offsetof(DMARIG_CompletionEntry, flags) == 10, "DMARIG_CompletionEntry.flags");
+_Static_assert(offsetof(DMARIG_CompletionEntry, crc32c) == 12, "DMARIG_CompletionEntry.crc32c");
+_Static_assert(offsetof(DMARIG_CompletionEntry, done_bytes) == 16, "DMARIG_CompletionEntry.done_bytes");
+_Static_assert(offsetof(DMARIG_CompletionEntry, mismatch_offset) == 24, "DMARIG_CompletionEntry.mismatch_offset");
+_Static_assert(offsetof(DMARIG_CompletionEntry, expected) == 32, "DMARIG_CompletionEntry.expected");
+_Static_assert(offsetof(DMARIG_CompletionEntry, seen) == 33, "DMARIG_CompletionEntry.seen");
+_Static_assert(offsetof(DMARIG_CompletionEntry, reserved0) == 34, "DMARIG_CompletionEntry.reserved0");
+_Static_assert(offsetof(DMARIG_CompletionEntry, epoch) == 40, "DMARIG_CompletionEntry.epoch");
+_Static_assert(offsetof(DMARIG_CompletionEntry, reserved1) == 48, "DMARIG_CompletionEntry.reserved1");
+_Static_assert(sizeof(DMARIG_MailboxHeader) == 192, "size of DMARIG_MailboxHeader");
+_Static_assert(offsetof(DMARIG_MailboxHeader, magic) == 0, "DMARIG_MailboxHeader.magic");
+_Static_assert(offsetof(DMARIG_MailboxHeader, version) == 4, "DMARIG_MailboxHeader.version");
+_Static_assert(offsetof(DMARIG_MailboxHeader, guest_state) == 8, "DMARIG_MailboxHeader.guest_state");
+_Static_assert(offsetof(DMARIG_MailboxHeader, reserved0) == 12, "DMARIG_MailboxHeader.reserved0");
+_Static_assert(offsetof(DMARIG_MailboxHeader, request_sequence) == 64, "DMARIG_MailboxHeader.request_sequence");
+_Static_assert(offsetof(DMARIG_MailboxHeader, request_length_bytes) == 68, "DMARIG_MailboxHeader.request_length_bytes");
+_Static_assert(offsetof(DMARIG_MailboxHeader, reserved1) == 72, "DMARIG_MailboxHeader.reserved1");
+_Static_assert(offsetof(DMARIG_MailboxHeader, response_sequence) == 128, "DMARIG_MailboxHeader.response_sequence");
+_Static_assert(offsetof(DMARIG_MailboxHeader, response_length_bytes) == 132, "DMARIG_MailboxHeader.response_length_bytes");
+_Static_assert(offsetof(DMARIG_MailboxHeader, reserved2) == 136, "DMARIG_MailboxHeader.reserved2");
+_Static_assert(sizeof(DMARIG_ProgramHeader) == 16, "size of DMARIG_ProgramHeader");
+_Static_assert(offsetof(DMARIG_ProgramHeader, magic) == 0, "DMARIG_ProgramHeader.magic");
+_Static_assert(offsetof(DMARIG_ProgramHeader, version) == 4, "DMARIG_ProgramHeader.version");
+_Static_assert(offsetof(DMARIG_ProgramHeader, context) == 6, "DMARIG_ProgramHeader.context");
+_Static_assert(offsetof(DMARIG_ProgramHeader, n_operations) == 8, "DMARIG_ProgramHeader.n_operations");
+_Static_assert(offsetof(DMARIG_ProgramHeader, total_length_bytes) == 12, "DMARIG_ProgramHeader.total_length_bytes");
+_Static_assert(sizeof(DMARIG_ResponseHeader) == 24, "size of DMARIG_ResponseHeader");
+_Static_assert(offsetof(DMARIG_ResponseHeader, magic) == 0, "DMARIG_ResponseHeader.magic");
+_Static_assert(offsetof(DMARIG_ResponseHeader, version) == 4, "DMARIG_ResponseHeader.version");
+_Static_assert(offsetof(DMARIG_ResponseHeader, outcome) == 6, "DMARIG_ResponseHeader.outcome");
+_Static_assert(offsetof(DMARIG_ResponseHeader, n_results) == 8, "DMARIG_ResponseHeader.n_results");
+_Static_assert(offsetof(DMARIG_ResponseHeader, total_length_bytes) == 12, "DMARIG_ResponseHeader.total_length_bytes");
+_Static_assert(offsetof(DMARIG_ResponseHeader, error_offset) == 16, "DMARIG_ResponseHeader.error_offset");
+_Static_assert(offsetof(DMARIG_ResponseHeader, irql) == 20, "DMARIG_ResponseHeader.irql");
+_Static_assert(sizeof(DMARIG_Operation) == 64, "size of DMARIG_Operation");
+_Static_assert(offsetof(DMARIG_Operation, opcode) == 0, "DMARIG_Operation.opcode");
+_Static_assert(offsetof(DMARIG_Operation, flags) == 2, "DMARIG_Operation.flags");
+_Static_assert(offsetof(DMARIG_Operation, data_length_bytes) == 4, "DMARIG_Operation.data_length_bytes");
+_Static_assert(offsetof(DMARIG_Operation, dst) == 8, "DMARIG_Operation.dst");
+_Static_assert(offsetof(DMARIG_Operation, a) == 12, "DMARIG_Operation.a");
+_Static_assert(offsetof(DMARIG_Operation, b) == 16, "DMARIG_Operation.b");
+_Static_assert(offsetof(DMARIG_Operation, c) == 20, "DMARIG_Operation.c");
+_Static_assert(offsetof(DMARIG_Operation, arg) == 24, "DMARIG_Operation.arg");
+_Static_assert(sizeof(DMARIG_OperationResult) == 80, "size of DMARIG_OperationResult");
+_Static_assert(offsetof(DMARIG_OperationResult, opcode) == 0, "DMARIG_OperationResult.opcode");
+_Static_assert(offsetof(DMARIG_OperationResult, outcome) == 2, "DMARIG_OperationResult.outcome");
+_Static_assert(offsetof(DMARIG_OperationResult, data_length_bytes) == 4, "DMARIG_OperationResult.data_length_bytes");
+_Static_assert(offsetof(DMARIG_OperationResult, status) == 8, "DMARIG_OperationResult.status");
+_Static_assert(offsetof(DMARIG_OperationResult, reserved0) == 12, "DMARIG_OperationResult.reserved0");
+_Static_assert(offsetof(DMARIG_OperationResult, virtual_address) == 16, "DMARIG_OperationResult.virtual_address");
+_Static_assert(offsetof(DMARIG_OperationResult, logical_address) == 24, "DMARIG_OperationResult.logical_address");
+_Static_assert(offsetof(DMARIG_OperationResult, length) == 32, "DMARIG_OperationResult.length");
+_Static_assert(offsetof(DMARIG_OperationResult, value) == 40, "DMARIG_OperationResult.value");
+_Static_assert(offsetof(DMARIG_OperationResult, epoch) == 64, "DMARIG_OperationResult.epoch");
+_Static_assert(offsetof(DMARIG_OperationResult, reserved1) == 72, "DMARIG_OperationResult.reserved1");

@@ -1,0 +1,214 @@
+//! `cargo xtask driver`: builds `dmarig.sys` with clang and LLD from Debian's mingw headers.
+//!
+//! Import libraries come from the committed `.def` files, so nothing of a Windows SDK is needed. The
+//! linker's image gets a checksum and no time stamp: equal sources give equal bytes.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::{header, paths, portable_executable};
+
+/// Folders where the mingw DDK headers may lie.
+const HEADER_FOLDERS: [&str; 2] = [
+    "/usr/share/mingw-w64/include",
+    "/usr/x86_64-w64-mingw32/include",
+];
+
+/// The lists of imports, each of which becomes an import library.
+const IMPORT_LISTS: [&str; 2] = ["ntoskrnl", "hal"];
+
+/// Compiler flags that do not depend on paths.
+const COMPILE_FLAGS: [&str; 17] = [
+    "--target=x86_64-pc-windows-msvc",
+    // Without it the mingw headers think that this is Microsoft's compiler.
+    "-fgnuc-version=4.2.1",
+    "-fms-extensions",
+    "-std=gnu11",
+    "-O2",
+    "-ffreestanding",
+    // -ffreestanding drops the unwind data otherwise.
+    "-fasynchronous-unwind-tables",
+    "-mno-red-zone",
+    "-mno-implicit-float",
+    "-fno-stack-protector",
+    "-fno-ident",
+    "-D_WIN32_WINNT=0x0A00",
+    "-DNTDDI_VERSION=0x0A000000",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-Werror=implicit-function-declaration",
+];
+
+/// Linker flags that do not depend on paths.
+const LINK_FLAGS: [&str; 11] = [
+    "/driver:wdm",
+    "/subsystem:native,10.00",
+    "/machine:x64",
+    "/entry:DriverEntry",
+    "/nodefaultlib",
+    "/base:0x140000000",
+    "/dynamicbase",
+    "/nxcompat",
+    "/opt:ref",
+    "/timestamp:0",
+    "/nologo",
+];
+
+/// Which tools build the driver.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Toolchain {
+    /// clang, llvm-dlltool and lld-link.
+    #[default]
+    Clang,
+}
+
+/// Arguments of `cargo xtask driver`.
+#[derive(Args, Debug, Default)]
+pub struct DriverArgs {
+    /// Tools to build with.
+    #[arg(long, value_enum, default_value_t)]
+    pub toolchain: Toolchain,
+}
+
+/// Builds the driver into the folder of guest images and prints its path.
+///
+/// # Errors
+/// A tool or header is missing, or a tool reports an error.
+pub fn run(_args: &DriverArgs) -> Result<()> {
+    println!("{}", build(&paths::guest_output())?.display());
+    Ok(())
+}
+
+/// Builds the driver into `output` and gives the path of `dmarig.sys`.
+///
+/// # Errors
+/// As [`run`].
+pub fn build(output: &Path) -> Result<PathBuf> {
+    let objects = output.join("dmarig");
+    fs::create_dir_all(&objects)
+        .with_context(|| format!("cannot make the folder {}", objects.display()))?;
+    let headers = header_folder()?;
+    let mut inputs = Vec::new();
+    for source in sources()? {
+        inputs.push(compile(&source, &objects, &headers)?);
+    }
+    for list in IMPORT_LISTS {
+        inputs.push(import_library(list, &objects)?);
+    }
+    let image = link(&inputs, &objects)?;
+    install(&image, &output.join("dmarig.sys"))
+}
+
+/// The driver's C files, in the order of their names.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn sources() -> Result<Vec<PathBuf>> {
+    let folder = paths::test_driver().join("src");
+    let mut files = Vec::new();
+    for entry in
+        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "c") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Runs a tool; what it prints shows only when it fails.
+///
+/// # Errors
+/// The tool is missing (with the package that has it), or ends with an error (with its words).
+pub fn run_tool(command: &mut Command, package: &str) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = match command.output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!("{name} is missing\nhelp: apt-get install {package}")
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot start {name}")),
+    };
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        let more = String::from_utf8_lossy(&output.stdout);
+        bail!("{name} failed ({})\n{}{}", output.status, words, more);
+    }
+    Ok(())
+}
+
+fn header_folder() -> Result<PathBuf> {
+    let found = HEADER_FOLDERS
+        .iter()
+        .map(Path::new)
+        .find(|folder| folder.join("ddk/wdm.h").exists());
+    found.map(Path::to_path_buf).with_context(|| {
+        format!(
+            "the DDK headers are missing: no ddk/wdm.h in {}\n\
+             help: apt-get install mingw-w64-x86-64-dev",
+            HEADER_FOLDERS.join(", ")
+        )
+    })
+}
+
+fn compile(source: &Path, objects: &Path, headers: &Path) -> Result<PathBuf> {
+    let name = source.file_name().context("a source file has a name")?;
+    let object = objects.join(name).with_extension("obj");
+    let include = header::path();
+    let mut clang = Command::new("clang");
+    clang
+        .args(COMPILE_FLAGS)
+        .arg("-I")
+        .arg(include.parent().context("the header lies in a folder")?)
+        .arg("-isystem")
+        .arg(headers)
+        .arg("-isystem")
+        .arg(headers.join("ddk"))
+        .arg("-c")
+        .arg(source)
+        .arg("-o")
+        .arg(&object);
+    run_tool(&mut clang, "clang")?;
+    Ok(object)
+}
+
+fn import_library(list: &str, objects: &Path) -> Result<PathBuf> {
+    let definition = paths::test_driver().join(list).with_extension("def");
+    let library = objects.join(list).with_extension("lib");
+    let mut dlltool = Command::new("llvm-dlltool");
+    dlltool
+        .args(["-m", "i386:x86-64", "-d"])
+        .arg(&definition)
+        .arg("-l")
+        .arg(&library);
+    run_tool(&mut dlltool, "llvm")?;
+    Ok(library)
+}
+
+fn link(inputs: &[PathBuf], objects: &Path) -> Result<PathBuf> {
+    let image = objects.join("dmarig.unfinished");
+    let mut linker = Command::new("lld-link");
+    linker
+        .args(LINK_FLAGS)
+        .arg(format!("/out:{}", image.display()))
+        .args(inputs);
+    run_tool(&mut linker, "lld")?;
+    Ok(image)
+}
+
+/// Finishes the linked image and puts it in place in one step.
+fn install(image: &Path, target: &Path) -> Result<PathBuf> {
+    let mut bytes = fs::read(image).with_context(|| format!("cannot read {}", image.display()))?;
+    portable_executable::finish(&mut bytes)?;
+    fs::write(image, &bytes).with_context(|| format!("cannot write {}", image.display()))?;
+    fs::rename(image, target).with_context(|| format!("cannot write {}", target.display()))?;
+    Ok(target.to_path_buf())
+}

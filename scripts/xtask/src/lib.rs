@@ -1,0 +1,8 @@
+//! The chores as a library, so that tests can call them; `main.rs` only parses. Each verb of
+//! `cargo xtask` is a module with its arguments and a `run`.
+
+pub mod driver;
+pub mod header;
+pub mod nt;
+pub mod paths;
+pub mod portable_executable;
