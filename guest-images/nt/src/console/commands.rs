@@ -1,0 +1,153 @@
+//! Command lines from the harness: COM1 is polled at the idle tick, a whole line goes to the handler
+//! that the NT side registers.
+
+use crate::arch::guarded::Guarded;
+use crate::arch::port;
+
+use super::Event;
+
+const COM1: u16 = 0x3F8;
+const LINE_STATUS: u16 = COM1 + 5;
+const DATA_READY: u8 = 1;
+/// The longest command line; a longer one is answered with `line too long` and dropped.
+pub const MAX_COMMAND_BYTES: usize = 512;
+/// Bytes taken from the port in one poll, so that a flood cannot hold the idle loop.
+const BYTES_PER_POLL: usize = 2048;
+
+/// Takes one command line, without its line end, at PASSIVE_LEVEL in a system thread.
+pub type CommandHandler = fn(&str);
+
+struct Receiver {
+    handler: Option<CommandHandler>,
+    line: LineBuffer,
+}
+
+static RECEIVER: Guarded<Receiver> = Guarded::new(Receiver {
+    handler: None,
+    line: LineBuffer::new(),
+});
+
+/// Registers who gets the command lines. Lines are left in the port until then.
+pub fn set_command_handler(handler: CommandHandler) {
+    RECEIVER.with(|receiver| receiver.handler = Some(handler));
+}
+
+/// Answers a command with its `command` event.
+pub fn answer(line: &str, status: &str) {
+    Event::new("command")
+        .text("line", line)
+        .text("status", status)
+        .send();
+}
+
+/// Reads what has come on COM1; calls the handler for each line that is whole.
+pub fn poll_commands() {
+    for _ in 0..BYTES_PER_POLL {
+        let Some((handler, received)) = RECEIVER.with(|receiver| {
+            let handler = receiver.handler?;
+            let byte = read_byte()?;
+            Some((handler, receiver.line.push(byte)))
+        }) else {
+            return;
+        };
+        match received {
+            Received::Partial => {}
+            Received::TooLong => answer("", "line too long"),
+            Received::Line(line) => match core::str::from_utf8(line.bytes()) {
+                Ok(text) => handler(text),
+                Err(_) => answer("", "line is not UTF-8"),
+            },
+        }
+    }
+}
+
+fn read_byte() -> Option<u8> {
+    let status = port::read_u8(LINE_STATUS);
+    // All ones: there is no such port on this machine.
+    (status != 0xFF && status & DATA_READY != 0).then(|| port::read_u8(COM1))
+}
+
+/// Gathers bytes up to the line end.
+#[derive(Clone)]
+struct LineBuffer {
+    bytes: [u8; MAX_COMMAND_BYTES],
+    len: usize,
+    overflow: bool,
+}
+
+enum Received {
+    Partial,
+    TooLong,
+    Line(LineBuffer),
+}
+
+impl LineBuffer {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; MAX_COMMAND_BYTES],
+            len: 0,
+            overflow: false,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn push(&mut self, byte: u8) -> Received {
+        match byte {
+            b'\r' => Received::Partial,
+            b'\n' => {
+                let line = core::mem::replace(self, Self::new());
+                match (line.overflow, line.len) {
+                    (true, _) => Received::TooLong,
+                    (false, 0) => Received::Partial,
+                    (false, _) => Received::Line(line),
+                }
+            }
+            _ if self.len == MAX_COMMAND_BYTES => {
+                self.overflow = true;
+                Received::Partial
+            }
+            _ => {
+                self.bytes[self.len] = byte;
+                self.len += 1;
+                Received::Partial
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    fn lines_of(input: &[u8]) -> Vec<String> {
+        let mut buffer = LineBuffer::new();
+        let mut lines = Vec::new();
+        for byte in input {
+            match buffer.push(*byte) {
+                Received::Partial => {}
+                Received::TooLong => lines.push("<too long>".to_string()),
+                Received::Line(line) => {
+                    lines.push(String::from_utf8_lossy(line.bytes()).into_owned());
+                }
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn lines_are_split_and_empty_ones_dropped() {
+        assert_eq!(lines_of(b"pnp start dut0\r\n\n\r\nshutdown\npart"), ["pnp start dut0", "shutdown"]);
+    }
+
+    #[test]
+    fn overlong_line_is_refused_and_the_next_one_taken() {
+        let mut input = vec![b'a'; MAX_COMMAND_BYTES + 1];
+        input.extend_from_slice(b"\nnext\n");
+        assert_eq!(lines_of(&input), ["<too long>", "next"]);
+    }
+}

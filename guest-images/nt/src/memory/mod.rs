@@ -1,0 +1,3 @@
+//! Memory.
+mod heap;
+pub use heap::KernelHeap;
