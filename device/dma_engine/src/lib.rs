@@ -1,1 +1,24 @@
 //! The DMA engine: registers and doorbells in, requests and completion entries out.
+//!
+//! [`Engine`] is a plain state machine: accesses to the register BAR come in by [`Engine::read`] and
+//! [`Engine::write`], work is done in slices by [`Engine::run`] over a [`DmaBus`], answers of the
+//! platform to DMA messages come in by [`Engine::message_done`], and what happened goes out by
+//! [`Engine::take_events`]. It knows no file descriptor, no socket and no clock, and it waits for
+//! nothing.
+#![forbid(unsafe_code)]
+
+pub mod bus;
+pub mod channel_id;
+pub mod engine;
+pub mod event;
+pub mod request;
+pub mod sabotage;
+
+pub use bus::{
+    BusFault, BusFaultKind, Direction, DmaBus, MESSAGE_MAX_SIZE_BYTES, MessageError, Ticket,
+};
+pub use channel_id::{ChannelId, MsixVector};
+pub use engine::{Engine, EngineConfig, HostQueueFull, PowerState, Progress, SLICE_BYTES};
+pub use event::{AccessPath, EngineEvent, Fallback, Origin, RequestRecord};
+pub use request::{Request, RequestMode};
+pub use sabotage::Sabotage;

@@ -1,0 +1,89 @@
+//! [`DmaBus`]: what the engine asks of the rest of the device to reach memory.
+//!
+//! The trait is declared here and implemented where mapping table, guest memory and socket meet, so
+//! that this crate sees none of them. Two paths lead to memory: *mapped* (the table knows where the
+//! bytes are; done at once) and *message* (a question to the platform, answered later by
+//! [`crate::Engine::message_done`]).
+
+use dmarig_abi::Iova;
+
+/// Most bytes that the engine asks for or sends in one message.
+pub const MESSAGE_MAX_SIZE_BYTES: usize = 32 << 10;
+
+/// Whether an access reads or writes memory, seen from the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The device reads memory.
+    Read,
+    /// The device writes memory.
+    Write,
+}
+
+/// Where and why the mapped path ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BusFault {
+    /// The first byte that was not reached.
+    pub iova: Iova,
+    /// The reason.
+    pub kind: BusFaultKind,
+}
+
+/// Why the mapped path ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BusFaultKind {
+    /// No mapping covers the byte.
+    Unmapped,
+    /// A mapping covers the byte, but does not permit this access.
+    Permission,
+    /// A mapping covers the byte and permits the access, but the memory behind it can be reached by
+    /// message only (it came without a file descriptor, or with one that is not safe to map).
+    MessageOnly,
+}
+
+/// Names one DMA message under way. The bus gives tickets out and never gives one out twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub u64);
+
+/// Why a DMA message brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MessageError {
+    /// The platform answered with an error.
+    Refused,
+    /// The platform did not answer in time.
+    Timeout,
+    /// There is no platform to ask: not connected, or message DMA is switched off. The engine then
+    /// reports the fault of the mapped path.
+    Unavailable,
+}
+
+/// The way to memory. No method waits; offsets that the guest chose are the bus's to check.
+pub trait DmaBus {
+    /// The mapping epoch: counts every change of the function's mappings.
+    fn mapping_epoch(&self) -> u64;
+
+    /// Asks the mapping table, and it alone, how many bytes from `iova` on permit the access: 1 to
+    /// `len_bytes`, not necessarily all that do. Ranges passed here do not wrap round 2^64.
+    ///
+    /// # Errors
+    /// The fault of the byte at `iova`.
+    fn probe(&self, iova: Iova, len_bytes: u64, direction: Direction) -> Result<u64, BusFault>;
+
+    /// Reads memory by the mapped path.
+    ///
+    /// # Errors
+    /// The first byte that was not reached; all bytes in front of it are in `buffer`.
+    fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault>;
+
+    /// Writes memory by the mapped path.
+    ///
+    /// # Errors
+    /// The first byte that was not reached; all bytes in front of it are written.
+    fn write(&mut self, iova: Iova, data: &[u8]) -> Result<(), BusFault>;
+
+    /// Sends DMA_READ for at most [`MESSAGE_MAX_SIZE_BYTES`]. `None`: busy (too many requests or
+    /// bytes outstanding); the engine asks again in a later [`crate::Engine::run`].
+    fn submit_read(&mut self, iova: Iova, len_bytes: usize) -> Option<Ticket>;
+
+    /// Sends DMA_WRITE of at most [`MESSAGE_MAX_SIZE_BYTES`]. `None`: busy, as for reads.
+    fn submit_write(&mut self, iova: Iova, data: &[u8]) -> Option<Ticket>;
+}
