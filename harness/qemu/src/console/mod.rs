@@ -1,0 +1,11 @@
+//! The guest's debug console: free text, and machine lines that start with `@` and carry one JSON
+//! object each.
+
+pub mod event;
+pub mod exit;
+pub mod lines;
+mod reader;
+
+pub use event::{GuestEvent, GuestEventKind};
+pub use exit::GuestExit;
+pub use reader::{ConsoleLine, ConsoleReader};
