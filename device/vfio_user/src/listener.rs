@@ -65,15 +65,26 @@ impl Listener {
     /// # Errors
     /// [`ListenError::System`] when the process is out of descriptors or memory.
     pub fn accept(&self) -> Result<Option<Connection>, ListenError> {
+        let Some(socket) = self.accept_socket()? else {
+            return Ok(None);
+        };
+        Connection::new(socket)
+            .map(Some)
+            .map_err(|error| ListenError::System {
+                path: self.path.clone(),
+                action: "accept",
+                source: io::Error::other(error),
+            })
+    }
+
+    /// Takes a waiting client as a bare non-blocking socket, for other protocols than vfio-user.
+    ///
+    /// # Errors
+    /// [`ListenError::System`] when the process is out of descriptors or memory.
+    pub fn accept_socket(&self) -> Result<Option<OwnedFd>, ListenError> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         match accept_with(&self.socket, flags) {
-            Ok(socket) => Connection::new(socket)
-                .map(Some)
-                .map_err(|error| ListenError::System {
-                    path: self.path.clone(),
-                    action: "accept",
-                    source: io::Error::other(error),
-                }),
+            Ok(socket) => Ok(Some(socket)),
             Err(SystemErrno::AGAIN | SystemErrno::INTR | SystemErrno::CONNABORTED) => Ok(None),
             Err(error) => Err(system(&self.path, "accept", error)),
         }
