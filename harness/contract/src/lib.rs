@@ -1,1 +1,33 @@
-//! Rules, cases, expectations and the verdict with its evidence; no I/O.
+//! The contract: rules, cases, expectations, and the verdict with its evidence. No I/O: a case talks
+//! to the rig through the [`Rig`] trait alone, which the harness implements over the mailbox and the
+//! control socket, and tests over a model.
+//!
+//! A case states what it does as [`Step`]s, which the driver in the guest runs, and judges by three
+//! views: what the driver saw, what the device's own DMA saw, and which mappings the IOMMU announced.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod case;
+mod cases;
+mod device_description;
+mod extended_config;
+mod finding;
+mod nt_status;
+mod oracle;
+mod rig;
+mod rule;
+mod step;
+
+pub use bench::Bench;
+pub use case::{Case, CaseOutcome, CaseReport, Tag};
+pub use cases::{SUITES, Suite, cases};
+pub use device_description::DeviceDescription;
+pub use extended_config::{ExtendedConfig, HardwareAccess};
+pub use finding::{CaseEnd, Finding};
+pub use nt_status::NtStatus;
+pub use rig::{
+    BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, Remapping,
+    Rig, RigError, Violation,
+};
+pub use rule::{Certainty, RULES, Rule, rule};
+pub use step::{Step, StepResult, Transfer, TransferMode};

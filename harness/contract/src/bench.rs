@@ -1,0 +1,318 @@
+//! [`Bench`]: what a case works with: slots, adapters, MDLs and buffers on top of a [`Rig`], and the
+//! end-of-case checks that hold for every case.
+
+mod exercise;
+mod mdl;
+mod verdict;
+
+use dmarig_abi::Iova;
+
+use crate::device_description::DeviceDescription;
+use crate::extended_config::ExtendedConfig;
+use crate::finding::{CaseEnd, Finding};
+use crate::nt_status::NtStatus;
+use crate::oracle::{self, PAGE_SIZE};
+use crate::rig::{MappingView, Remapping, Rig, RigError};
+use crate::step::{Step, StepResult};
+
+pub(crate) use exercise::Pass;
+pub(crate) use mdl::{MdlSource, frames_of};
+
+const CONTROL_THREAD: u16 = dmarig_abi::mailbox::CONTEXT_CONTROL_THREAD;
+
+/// The status codes that the page of CreateCommonBufferFromMdl lists for failures.
+pub(crate) const DOCUMENTED_FAILURES: &[NtStatus] = &[
+    NtStatus::INVALID_PARAMETER,
+    NtStatus::NOT_SUPPORTED,
+    NtStatus::INSUFFICIENT_RESOURCES,
+];
+
+/// A live common buffer.
+#[derive(Clone, Debug)]
+pub(crate) struct Buffer {
+    /// Name in reports.
+    pub(crate) name: String,
+    /// Slot in the driver.
+    pub(crate) slot: u32,
+    /// Logical address.
+    pub(crate) logical_address: Iova,
+    /// Length in bytes.
+    pub(crate) length_bytes: u64,
+    /// Frames behind it, in order, where the driver may know them.
+    pub(crate) pfns: Option<Vec<u64>>,
+}
+
+impl Buffer {
+    /// The address of one byte.
+    pub(crate) fn at(&self, offset: u64) -> Iova {
+        Iova::new(self.logical_address.raw().wrapping_add(offset))
+    }
+}
+
+/// The workbench of one case.
+pub struct Bench<'r> {
+    rig: &'r mut dyn Rig,
+    case_id: &'static str,
+    before: MappingView,
+    next_slot: u32,
+    observations: Vec<String>,
+    declared: Vec<u64>,
+}
+
+impl<'r> Bench<'r> {
+    /// Starts a case: remembers the mapping set.
+    pub(crate) fn new(rig: &'r mut dyn Rig, case_id: &'static str) -> Result<Self, RigError> {
+        let before = rig.mappings()?;
+        Ok(Self {
+            rig,
+            case_id,
+            before,
+            next_slot: 0,
+            observations: Vec::new(),
+            declared: Vec::new(),
+        })
+    }
+
+    pub(crate) fn is_remapped(&self) -> bool {
+        self.rig.remapping() == Remapping::On
+    }
+
+    /// Notes a fact for the record.
+    pub(crate) fn observe(&mut self, text: String) {
+        self.observations.push(text);
+    }
+
+    pub(crate) fn slot(&mut self) -> u32 {
+        let slot = self.next_slot;
+        self.next_slot += 1;
+        slot
+    }
+
+    /// Runs steps in the driver's control thread.
+    pub(crate) fn run(&mut self, steps: &[Step]) -> Result<Vec<StepResult>, CaseEnd> {
+        let results = self.rig.run(CONTROL_THREAD, steps)?;
+        if results.len() != steps.len() {
+            let text = format!(
+                "{}: the driver answered {} of {} operations",
+                self.case_id,
+                results.len(),
+                steps.len()
+            );
+            return Err(RigError(text).into());
+        }
+        Ok(results)
+    }
+
+    /// Runs one step.
+    pub(crate) fn run_one(&mut self, step: Step) -> Result<StepResult, CaseEnd> {
+        let mut results = self.run(&[step])?;
+        Ok(results.pop().expect("run returns one result per step"))
+    }
+
+    /// Runs one step that must succeed for the case to make sense.
+    pub(crate) fn require(&mut self, what: &str, step: Step) -> Result<StepResult, CaseEnd> {
+        let result = self.run_one(step)?;
+        if result.is_success() {
+            return Ok(result);
+        }
+        Err(driver_finding(what, "success", &result).into())
+    }
+
+    /// Opens a version 3 adapter of DUT 0.
+    pub(crate) fn adapter(&mut self, address_width_bits: u32) -> Result<u32, CaseEnd> {
+        let slot = self.slot();
+        let description = DeviceDescription::version_3(address_width_bits);
+        self.require(
+            "IoGetDmaAdapter with DEVICE_DESCRIPTION_VERSION3",
+            Step::adapter_open(slot, 0, description),
+        )?;
+        self.before = self.rig.mappings()?;
+        Ok(slot)
+    }
+
+    /// Opens the rings of a channel, before the case's own buffers.
+    pub(crate) fn rings(&mut self, adapter: u32, channel: u32) -> Result<(), CaseEnd> {
+        const ENTRIES: u64 = 8;
+        let slot = self.slot();
+        self.require(
+            "opening a channel's rings",
+            Step::ring_open(slot, 0, adapter, channel, ENTRIES),
+        )?;
+        self.before = self.rig.mappings()?;
+        Ok(())
+    }
+
+    /// CreateCommonBufferFromMdl, whatever comes of it.
+    pub(crate) fn create(
+        &mut self,
+        adapter: u32,
+        source: &MdlSource,
+        configs: Option<&[ExtendedConfig]>,
+    ) -> Result<(u32, StepResult), CaseEnd> {
+        let covered = sub_section(configs).unwrap_or((0, source.length_bytes()));
+        let slot = self.slot();
+        let step = Step::buffer_create_from_mdl(slot, adapter, source.slot, configs, Some(covered));
+        let result = self.run_one(step)?;
+        Ok((slot, result))
+    }
+
+    /// CreateCommonBufferFromMdl that must succeed; checks the logical address and the mapping set.
+    pub(crate) fn create_ok(
+        &mut self,
+        adapter: u32,
+        source: &MdlSource,
+        configs: Option<&[ExtendedConfig]>,
+    ) -> Result<Buffer, CaseEnd> {
+        let (slot, result) = self.create(adapter, source, configs)?;
+        if !result.is_success() {
+            let what = format!("CreateCommonBufferFromMdl of {}", source.name);
+            return Err(driver_finding(&what, "STATUS_SUCCESS", &result).into());
+        }
+        let (offset, length_bytes) = sub_section(configs).unwrap_or((0, source.length_bytes()));
+        let buffer = Buffer {
+            name: source.name.clone(),
+            slot,
+            logical_address: Iova::new(result.result.logical_address),
+            length_bytes,
+            pfns: source.frames(offset, length_bytes),
+        };
+        self.check_alignment(&buffer)?;
+        let writable = !is_read_only(configs);
+        self.check_mapped(&buffer, writable)?;
+        Ok(buffer)
+    }
+
+    /// CreateCommonBufferFromMdl that must fail with one of `documented`, changing no mapping.
+    pub(crate) fn create_refused(
+        &mut self,
+        adapter: u32,
+        source: &MdlSource,
+        configs: Option<&[ExtendedConfig]>,
+        documented: &[NtStatus],
+    ) -> Result<(), CaseEnd> {
+        let (_, result) = self.create(adapter, source, configs)?;
+        let status = result.status();
+        let what = format!("CreateCommonBufferFromMdl of {}", source.name);
+        if result.result.outcome != dmarig_abi::operation::OUTCOME_DONE
+            || !documented.contains(&status)
+        {
+            let names: Vec<String> = documented.iter().map(ToString::to_string).collect();
+            let mut finding =
+                driver_finding(&what, &format!("one of {}", names.join(", ")), &result);
+            finding.buffer = Some(source.name.clone());
+            if result.is_success() {
+                finding.logical_address = Some(Iova::new(result.result.logical_address));
+            }
+            return Err(finding.into());
+        }
+        self.observe(format!("seen: {status}"));
+        self.check_unchanged(&format!("the refused {what}"))
+    }
+
+    /// AllocateCommonBufferWithBounds that must succeed inside the bounds.
+    pub(crate) fn allocate_ok(
+        &mut self,
+        adapter: u32,
+        length_bytes: u64,
+        minimum: Option<u64>,
+        maximum: Option<u64>,
+    ) -> Result<Buffer, CaseEnd> {
+        let slot = self.slot();
+        let what = "AllocateCommonBufferWithBounds";
+        let step = Step::buffer_allocate_with_bounds(slot, adapter, length_bytes, minimum, maximum);
+        let result = self.require(what, step)?;
+        let buffer = Buffer {
+            name: format!("common buffer {slot}"),
+            slot,
+            logical_address: Iova::new(result.result.logical_address),
+            length_bytes,
+            pfns: None,
+        };
+        self.check_inside(what, &buffer, minimum, maximum)?;
+        self.check_mapped(&buffer, true)?;
+        Ok(buffer)
+    }
+
+    /// AllocateCommonBufferWithBounds that must give NULL and change no mapping.
+    pub(crate) fn allocate_refused(
+        &mut self,
+        adapter: u32,
+        length_bytes: u64,
+        minimum: Option<u64>,
+        maximum: Option<u64>,
+    ) -> Result<(), CaseEnd> {
+        let slot = self.slot();
+        let what = "AllocateCommonBufferWithBounds";
+        let step = Step::buffer_allocate_with_bounds(slot, adapter, length_bytes, minimum, maximum);
+        let result = self.run_one(step)?;
+        if result.result.outcome != dmarig_abi::operation::OUTCOME_NULL {
+            let mut finding = driver_finding(what, "NULL", &result);
+            finding.logical_address = Some(Iova::new(result.result.logical_address));
+            return Err(finding.into());
+        }
+        self.check_unchanged(&format!("the refused {what}"))
+    }
+
+    /// FreeCommonBuffer; the mapping set must be what it was before the buffer, and the range must no
+    /// longer translate if remapping is on.
+    pub(crate) fn free(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
+        self.require("FreeCommonBuffer", Step::buffer_free(buffer.slot))?;
+        self.check_gone(buffer)?;
+        self.check_unchanged(&format!("FreeCommonBuffer of {}", buffer.name))
+    }
+
+    /// Ends the case: releases what is left in slots and checks what holds for every case. Returns
+    /// findings and observations.
+    pub(crate) fn finish(mut self) -> Result<(Vec<Finding>, Vec<String>), RigError> {
+        for id in std::mem::take(&mut self.declared) {
+            self.rig.undeclare(id)?;
+        }
+        self.rig.run(CONTROL_THREAD, &[Step::release_all()])?;
+        let findings = self.final_findings()?;
+        Ok((findings, self.observations))
+    }
+}
+
+fn driver_finding(what: &str, expected: &str, result: &StepResult) -> Finding {
+    Finding {
+        view: "driver",
+        what: what.to_owned(),
+        buffer: None,
+        logical_address: None,
+        expected: expected.to_owned(),
+        seen: result.describe(),
+    }
+}
+
+fn sub_section(configs: Option<&[ExtendedConfig]>) -> Option<(u64, u64)> {
+    configs?.iter().find_map(|config| match config {
+        ExtendedConfig::SubSection { offset, length } => Some((*offset, u64::from(*length))),
+        _ => None,
+    })
+}
+
+fn is_read_only(configs: Option<&[ExtendedConfig]>) -> bool {
+    use crate::extended_config::HardwareAccess;
+    configs.is_some_and(|configs| {
+        configs.contains(&ExtendedConfig::HardwareAccess(HardwareAccess::ReadOnly))
+    })
+}
+
+fn pages(buffer: &Buffer) -> impl Iterator<Item = u64> {
+    let start = buffer.logical_address.align_down(PAGE_SIZE).raw();
+    let end = buffer
+        .logical_address
+        .raw()
+        .saturating_add(buffer.length_bytes);
+    let count = end.saturating_sub(start).div_ceil(PAGE_SIZE);
+    (0..count).map(move |index| start.wrapping_add(index * PAGE_SIZE))
+}
+
+fn describe_changes(changes: &[oracle::Change], added: bool) -> String {
+    let pages: Vec<u64> = changes
+        .iter()
+        .filter(|change| change.added == added)
+        .map(|change| change.page)
+        .collect();
+    oracle::describe_pages(&pages)
+}

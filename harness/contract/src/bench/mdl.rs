@@ -1,0 +1,247 @@
+//! MDLs as the contract knows them: where their pages come from, and what was done to them.
+
+use crate::bench::Bench;
+use crate::finding::CaseEnd;
+use crate::oracle::{self, PAGE_SIZE};
+use crate::step::{Step, StepResult};
+
+/// MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS of MmAllocatePagesForMdlEx.
+const REQUIRE_CONTIGUOUS: u32 = 0x20;
+/// MM_ALLOCATE_FULLY_REQUIRED of MmAllocatePagesForMdlEx.
+const FULLY_REQUIRED: u32 = 0x04;
+/// How often a case asks for scattered pages before it gives up.
+const SCATTER_ATTEMPTS: u32 = 16;
+/// Seed of the pattern in the canary pages round a buffer's memory.
+const CANARY_SEED: u64 = 0xCA9A_4100;
+
+/// An MDL in a slot, and what the harness read of it.
+#[derive(Clone, Debug)]
+pub(crate) struct MdlSource {
+    /// Name in reports.
+    pub(crate) name: String,
+    /// Slot of the MDL.
+    pub(crate) slot: u32,
+    /// Frames in order; empty where the MDL has none yet.
+    pub(crate) pfns: Vec<u64>,
+    length_bytes: u64,
+    /// Frames of MDLs chained behind this one.
+    chained: Vec<u64>,
+    canaries: Option<Canaries>,
+}
+
+/// Pages before and behind the MDL's pages in the same memory.
+#[derive(Clone, Copy, Debug)]
+struct Canaries {
+    memory: u32,
+    after_offset: u64,
+}
+
+impl MdlSource {
+    /// Length of this MDL, without the chain.
+    pub(crate) fn length_bytes(&self) -> u64 {
+        self.length_bytes
+    }
+
+    /// Frames behind a byte range of the chain, or `None` where they are not known.
+    pub(crate) fn frames(&self, offset: u64, length_bytes: u64) -> Option<Vec<u64>> {
+        let first = usize::try_from(offset / PAGE_SIZE).ok()?;
+        let count = usize::try_from(length_bytes.div_ceil(PAGE_SIZE)).ok()?;
+        let all: Vec<u64> = self.pfns.iter().chain(&self.chained).copied().collect();
+        Some(all.get(first..first.checked_add(count)?)?.to_vec())
+    }
+}
+
+impl Bench<'_> {
+    /// Memory of `pages` pages with a canary page on either side, and an MDL over the middle that is
+    /// neither built nor locked.
+    fn bare_mdl(&mut self, name: &str, pages: u64, contiguous: bool) -> Result<MdlSource, CaseEnd> {
+        self.bare_mdl_of(name, 0, pages * PAGE_SIZE, contiguous)
+    }
+
+    fn bare_mdl_of(
+        &mut self,
+        name: &str,
+        byte_offset: u64,
+        length_bytes: u64,
+        contiguous: bool,
+    ) -> Result<MdlSource, CaseEnd> {
+        let memory = self.slot();
+        let after_offset = PAGE_SIZE + (byte_offset + length_bytes).next_multiple_of(PAGE_SIZE);
+        let total = after_offset + PAGE_SIZE;
+        let allocate = if contiguous {
+            Step::contiguous_allocate(memory, total)
+        } else {
+            Step::pool_allocate(memory, total)
+        };
+        self.require("allocating the buffer's memory", allocate)?;
+        for offset in [0, after_offset] {
+            let fill = Step::cpu_fill(memory, offset, PAGE_SIZE, CANARY_SEED);
+            self.require("filling the canary pages", fill)?;
+        }
+        let slot = self.slot();
+        let step = Step::mdl_allocate(slot, memory, PAGE_SIZE + byte_offset, length_bytes);
+        self.require("IoAllocateMdl", step)?;
+        Ok(MdlSource {
+            name: format!("{name} MDL {slot}"),
+            slot,
+            pfns: Vec::new(),
+            length_bytes,
+            chained: Vec::new(),
+            canaries: Some(Canaries {
+                memory,
+                after_offset,
+            }),
+        })
+    }
+
+    /// An MDL over memory, neither built nor locked.
+    pub(crate) fn unbuilt_mdl(&mut self, pages: u64) -> Result<MdlSource, CaseEnd> {
+        self.bare_mdl("unbuilt", pages, true)
+    }
+
+    /// An MDL over nonpaged pool, built. Without remapping it falls back to contiguous memory where
+    /// the pool's pages do not follow one another, which is noted.
+    pub(crate) fn pool_mdl(&mut self, pages: u64) -> Result<MdlSource, CaseEnd> {
+        let mut source = self.bare_mdl("pool", pages, false)?;
+        self.build(&mut source)?;
+        if self.is_remapped() || oracle::is_contiguous(&source.pfns) {
+            return Ok(source);
+        }
+        self.observe("the pool's pages are scattered: contiguous memory used instead".to_owned());
+        self.contiguous_mdl(pages)
+    }
+
+    /// An MDL over physically contiguous nonpaged memory, built.
+    pub(crate) fn contiguous_mdl(&mut self, pages: u64) -> Result<MdlSource, CaseEnd> {
+        let mut source = self.bare_mdl("contiguous", pages, true)?;
+        self.build(&mut source)?;
+        Ok(source)
+    }
+
+    /// A built MDL that starts `byte_offset` into a page and covers `length_bytes`.
+    pub(crate) fn odd_mdl(
+        &mut self,
+        byte_offset: u64,
+        length_bytes: u64,
+    ) -> Result<MdlSource, CaseEnd> {
+        let mut source = self.bare_mdl_of("odd", byte_offset, length_bytes, true)?;
+        self.build(&mut source)?;
+        Ok(source)
+    }
+
+    /// An MDL locked by MmProbeAndLockPages and mapped.
+    pub(crate) fn locked_mdl(&mut self, pages: u64) -> Result<MdlSource, CaseEnd> {
+        let mut source = self.bare_mdl("locked", pages, true)?;
+        self.require("MmProbeAndLockPages", Step::mdl_probe_and_lock(source.slot))?;
+        self.require("MmGetSystemAddressForMdlSafe", Step::mdl_map(source.slot))?;
+        self.read_frames(&mut source)?;
+        Ok(source)
+    }
+
+    /// Contiguous pages of MmAllocatePagesForMdlEx; mapped if asked for.
+    pub(crate) fn allocated_pages_mdl(
+        &mut self,
+        pages: u64,
+        mapped: bool,
+    ) -> Result<MdlSource, CaseEnd> {
+        self.pages_mdl("allocated pages", pages, REQUIRE_CONTIGUOUS, mapped)
+    }
+
+    /// Mapped pages of MmAllocatePagesForMdlEx that do not follow one another.
+    pub(crate) fn scattered_mdl(&mut self, pages: u64) -> Result<MdlSource, CaseEnd> {
+        for _ in 0..SCATTER_ATTEMPTS {
+            let source = self.pages_mdl("scattered", pages, FULLY_REQUIRED, true)?;
+            if !oracle::is_contiguous(&source.pfns) {
+                return Ok(source);
+            }
+        }
+        Err(CaseEnd::Skipped(format!(
+            "the guest handed out contiguous pages {SCATTER_ATTEMPTS} times running"
+        )))
+    }
+
+    fn pages_mdl(
+        &mut self,
+        name: &str,
+        pages: u64,
+        flags: u32,
+        mapped: bool,
+    ) -> Result<MdlSource, CaseEnd> {
+        let slot = self.slot();
+        let length_bytes = pages * PAGE_SIZE;
+        let result = self.require(
+            "MmAllocatePagesForMdlEx",
+            Step::mdl_allocate_pages(slot, length_bytes, flags),
+        )?;
+        if result.result.length != length_bytes {
+            return Err(CaseEnd::Skipped(format!(
+                "MmAllocatePagesForMdlEx granted {:#x} of {length_bytes:#x} bytes",
+                result.result.length
+            )));
+        }
+        let mut source = MdlSource {
+            name: format!("{name} MDL {slot}"),
+            slot,
+            pfns: Vec::new(),
+            length_bytes,
+            chained: Vec::new(),
+            canaries: None,
+        };
+        if mapped {
+            self.require("MmGetSystemAddressForMdlSafe", Step::mdl_map(slot))?;
+        }
+        self.read_frames(&mut source)?;
+        Ok(source)
+    }
+
+    fn build(&mut self, source: &mut MdlSource) -> Result<(), CaseEnd> {
+        let step = Step::mdl_build_nonpaged(source.slot);
+        self.require("MmBuildMdlForNonPagedPool", step)?;
+        self.read_frames(source)
+    }
+
+    fn read_frames(&mut self, source: &mut MdlSource) -> Result<(), CaseEnd> {
+        source.pfns = frames_of(&self.query(source)?);
+        Ok(())
+    }
+
+    /// Reads an MDL's fields and frames.
+    pub(crate) fn query(&mut self, source: &MdlSource) -> Result<StepResult, CaseEnd> {
+        self.require("reading the MDL", Step::mdl_query(source.slot))
+    }
+
+    /// Sets `first.Next = second`.
+    pub(crate) fn chain(
+        &mut self,
+        first: &mut MdlSource,
+        second: &MdlSource,
+    ) -> Result<(), CaseEnd> {
+        let step = Step::mdl_chain(first.slot, Some(second.slot));
+        self.require("chaining two MDLs", step)?;
+        first.chained.clone_from(&second.pfns);
+        Ok(())
+    }
+
+    /// Checks that nobody wrote into the pages round the buffer's memory.
+    pub(crate) fn check_canaries(&mut self, source: &MdlSource) -> Result<(), CaseEnd> {
+        let Some(canaries) = source.canaries else {
+            return Ok(());
+        };
+        for (place, offset) in [("before", 0), ("behind", canaries.after_offset)] {
+            let step = Step::cpu_check(canaries.memory, offset, PAGE_SIZE, CANARY_SEED);
+            let result = self.require("reading the canary page", step)?;
+            let what = format!("the canary page {place} the memory of {}", source.name);
+            self.judge_cpu_check(&what, &result, None)?;
+        }
+        Ok(())
+    }
+}
+
+/// The frames in the data of an MDL query.
+pub(crate) fn frames_of(query: &StepResult) -> Vec<u64> {
+    query
+        .data
+        .chunks_exact(8)
+        .map(|bytes| u64::from_le_bytes(bytes.try_into().expect("chunks of eight")))
+        .collect()
+}

@@ -1,0 +1,321 @@
+//! Judging results: the three views against the contract.
+
+use dmarig_abi::Iova;
+use dmarig_abi::completion::{DMA_STATUS_MISMATCH, DMA_STATUS_SUCCESS, DMA_STATUS_UNMAPPED};
+
+use crate::bench::exercise::{describe_dma_status, transfer_status};
+use crate::bench::{Bench, Buffer, describe_changes, pages};
+use crate::finding::{CaseEnd, Finding};
+use crate::oracle::{self, PAGE_SIZE};
+use crate::rig::{DeviceResult, RigError};
+use crate::step::StepResult;
+
+const NO_MISMATCH: u64 = u64::MAX;
+
+fn finding(
+    view: &'static str,
+    what: &str,
+    buffer: &Buffer,
+    expected: String,
+    seen: String,
+) -> Finding {
+    Finding {
+        view,
+        what: what.to_owned(),
+        buffer: Some(buffer.name.clone()),
+        logical_address: Some(buffer.logical_address),
+        expected,
+        seen,
+    }
+}
+
+impl Bench<'_> {
+    /// The logical address starts a page.
+    pub(super) fn check_alignment(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
+        if buffer.logical_address.is_aligned(PAGE_SIZE) {
+            return Ok(());
+        }
+        let expected = "a page-aligned logical address".to_owned();
+        let seen = buffer.logical_address.to_string();
+        Err(finding("driver", "the returned address", buffer, expected, seen).into())
+    }
+
+    /// `minimum <= LA` and `LA + length - 1 <= maximum`.
+    pub(crate) fn check_inside(
+        &mut self,
+        what: &str,
+        buffer: &Buffer,
+        minimum: Option<u64>,
+        maximum: Option<u64>,
+    ) -> Result<(), CaseEnd> {
+        let (minimum, maximum) = (minimum.unwrap_or(0), maximum.unwrap_or(u64::MAX));
+        let start = buffer.logical_address.raw();
+        let last = start.checked_add(buffer.length_bytes.saturating_sub(1));
+        if start >= minimum && last.is_some_and(|last| last <= maximum) {
+            return Ok(());
+        }
+        let expected = format!("a range inside {minimum:#x}..={maximum:#x}");
+        let seen = format!("{start:#x}, {:#x} bytes", buffer.length_bytes);
+        Err(finding("driver", what, buffer, expected, seen).into())
+    }
+
+    /// Every page of the buffer is mapped to its frame with the right permission; with remapping
+    /// nothing else changed, without it nothing changed at all.
+    pub(super) fn check_mapped(&mut self, buffer: &Buffer, writable: bool) -> Result<(), CaseEnd> {
+        let now = self.rig.mappings()?;
+        for (index, page) in pages(buffer).enumerate() {
+            let expected_phys = match &buffer.pfns {
+                Some(pfns) => pfns.get(index).map(|pfn| pfn * PAGE_SIZE),
+                None => None,
+            };
+            let seen = oracle::translate(&now, page);
+            let right = seen.is_some_and(|seen| {
+                seen.writable == writable
+                    && (expected_phys.is_none() || seen.guest_phys == expected_phys)
+            });
+            if !right {
+                let frame =
+                    expected_phys.map_or("its frame".to_owned(), |phys| format!("{phys:#x}"));
+                let access = if writable { "read-write" } else { "read-only" };
+                let mut finding = finding(
+                    "iommu",
+                    "the mapping of a live common buffer",
+                    buffer,
+                    format!("page {page:#x} mapped {access} to {frame}"),
+                    seen.map_or("no mapping".to_owned(), |seen| format!("{seen:x?}")),
+                );
+                finding.logical_address = Some(Iova::new(page));
+                return Err(finding.into());
+            }
+        }
+        let changes = oracle::difference(&self.before, &now);
+        let own: Vec<u64> = if self.is_remapped() {
+            pages(buffer).collect()
+        } else {
+            Vec::new()
+        };
+        let added: Vec<u64> = changes.iter().filter(|c| c.added).map(|c| c.page).collect();
+        if added == own && changes.iter().all(|change| change.added) {
+            return Ok(());
+        }
+        let expected = format!("{} added, nothing removed", oracle::describe_pages(&own));
+        let seen = format!(
+            "{} added, {} removed",
+            describe_changes(&changes, true),
+            describe_changes(&changes, false)
+        );
+        let what = "the change of the mapping set by the creation";
+        Err(finding("iommu", what, buffer, expected, seen).into())
+    }
+
+    /// The mapping set is what it was before the case's buffers.
+    pub(crate) fn check_unchanged(&mut self, what: &str) -> Result<(), CaseEnd> {
+        match self.mapping_leak(what)? {
+            None => Ok(()),
+            Some(finding) => Err(finding.into()),
+        }
+    }
+
+    fn mapping_leak(&mut self, what: &str) -> Result<Option<Finding>, RigError> {
+        let now = self.rig.mappings()?;
+        let changes = oracle::difference(&self.before, &now);
+        let Some(first) = changes.first() else {
+            return Ok(None);
+        };
+        Ok(Some(Finding {
+            view: "iommu",
+            what: format!("the mapping set after {what}"),
+            buffer: None,
+            logical_address: Some(Iova::new(first.page)),
+            expected: "the set from before".to_owned(),
+            seen: format!(
+                "{} more, {} less",
+                describe_changes(&changes, true),
+                describe_changes(&changes, false)
+            ),
+        }))
+    }
+
+    /// With remapping, no page of the freed buffer translates any more (asked, not touched).
+    pub(super) fn check_gone(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
+        if !self.is_remapped() {
+            return Ok(());
+        }
+        let Some((page, status)) = self.probe_pages(pages(buffer), DMA_STATUS_UNMAPPED)? else {
+            return Ok(());
+        };
+        let mut finding = finding(
+            "device",
+            "a probe of the freed logical range",
+            buffer,
+            "unmapped".to_owned(),
+            describe_dma_status(status),
+        );
+        finding.logical_address = Some(page);
+        Err(finding.into())
+    }
+
+    /// A transfer ended well.
+    pub(super) fn judge_transfer(
+        &mut self,
+        what: &str,
+        buffer: &Buffer,
+        result: &StepResult,
+    ) -> Result<(), CaseEnd> {
+        let status = transfer_status(result);
+        if result.is_success() && status == DMA_STATUS_SUCCESS {
+            return Ok(());
+        }
+        let offset = result.result.value[1];
+        if result.is_success() && status == DMA_STATUS_MISMATCH && offset != NO_MISMATCH {
+            let bytes = result.result.value[2] >> 16;
+            return Err(mismatch(
+                "device",
+                what,
+                buffer,
+                offset,
+                bytes & 0xff,
+                (bytes >> 8) & 0xff,
+            )
+            .into());
+        }
+        let seen = if result.is_success() {
+            describe_dma_status(status)
+        } else {
+            result.describe()
+        };
+        let expected = format!("success of {:#x} bytes", buffer.length_bytes);
+        Err(finding("device", what, buffer, expected, seen).into())
+    }
+
+    /// The CRC in a result is that of the pattern.
+    pub(super) fn judge_crc(
+        &mut self,
+        what: &str,
+        buffer: &Buffer,
+        result: &StepResult,
+        crc: u32,
+    ) -> Result<(), CaseEnd> {
+        if result.is_success() && result.result.value[0] == u64::from(crc) {
+            return Ok(());
+        }
+        let seen = if result.is_success() {
+            format!("{:#010x}", result.result.value[0])
+        } else {
+            result.describe()
+        };
+        let expected = format!("CRC-32C {crc:#010x}");
+        Err(finding("driver", what, buffer, expected, seen).into())
+    }
+
+    /// The device's own reading of the buffer.
+    pub(super) fn judge_device_crc(
+        &mut self,
+        buffer: &Buffer,
+        result: DeviceResult,
+        crc: u32,
+    ) -> Result<(), CaseEnd> {
+        if result.status == DMA_STATUS_SUCCESS && result.crc32c == crc {
+            return Ok(());
+        }
+        let expected = format!("success with CRC-32C {crc:#010x}");
+        let seen = format!(
+            "{} with {:#010x}",
+            describe_dma_status(result.status),
+            result.crc32c
+        );
+        Err(finding("device", "the device's own reading", buffer, expected, seen).into())
+    }
+
+    /// The CPU saw the pattern.
+    pub(super) fn judge_cpu_check(
+        &mut self,
+        what: &str,
+        result: &StepResult,
+        buffer: Option<&Buffer>,
+    ) -> Result<(), CaseEnd> {
+        let offset = result.result.value[1];
+        if result.is_success() && offset == NO_MISMATCH {
+            return Ok(());
+        }
+        let bytes = result.result.value[2];
+        let (expected, seen) = if result.is_success() {
+            (
+                format!("byte {:#04x} at offset {offset:#x}", bytes & 0xff),
+                format!("{:#04x}", (bytes >> 8) & 0xff),
+            )
+        } else {
+            ("the pattern".to_owned(), result.describe())
+        };
+        Err(Finding {
+            view: "driver",
+            what: format!("what the CPU reads after {what}"),
+            buffer: buffer.map(|buffer| buffer.name.clone()),
+            logical_address: buffer
+                .map(|buffer| buffer.at(if result.is_success() { offset } else { 0 })),
+            expected,
+            seen,
+        }
+        .into())
+    }
+
+    /// What must hold at the end of every case.
+    pub(super) fn final_findings(&mut self) -> Result<Vec<Finding>, RigError> {
+        let mut findings = Vec::new();
+        findings.extend(self.mapping_leak("everything was released")?);
+        for violation in self.rig.take_violations()? {
+            findings.push(Finding {
+                view: "ledger",
+                what: violation.kind,
+                buffer: None,
+                logical_address: violation.iova,
+                expected: "no violation".to_owned(),
+                seen: violation.detail,
+            });
+        }
+        for fault in self.rig.take_faults(false)? {
+            findings.push(Finding {
+                view: "iommu",
+                what: "a fault that no probe announced".to_owned(),
+                buffer: None,
+                logical_address: Some(fault.page),
+                expected: "no fault".to_owned(),
+                seen: format!(
+                    "reason {:#x}, requester {}, {}",
+                    fault.reason,
+                    fault.requester,
+                    if fault.is_write { "write" } else { "read" }
+                ),
+            });
+        }
+        for text in self.rig.take_guest_findings()? {
+            findings.push(Finding {
+                view: "guest",
+                what: "what the guest itself found".to_owned(),
+                buffer: None,
+                logical_address: None,
+                expected: "no finding".to_owned(),
+                seen: text,
+            });
+        }
+        Ok(findings)
+    }
+}
+
+fn mismatch(
+    view: &'static str,
+    what: &str,
+    buffer: &Buffer,
+    offset: u64,
+    expected: u64,
+    seen: u64,
+) -> Finding {
+    Finding {
+        view,
+        what: what.to_owned(),
+        buffer: Some(buffer.name.clone()),
+        logical_address: Some(buffer.at(offset)),
+        expected: format!("byte {expected:#04x} at offset {offset:#x}"),
+        seen: format!("{seen:#04x}"),
+    }
+}

@@ -1,0 +1,107 @@
+//! [`Case`]: one executable statement about a rule; [`CaseReport`]: how it ended.
+
+use std::fmt;
+
+use crate::bench::Bench;
+use crate::finding::{CaseEnd, Finding};
+use crate::rig::{Remapping, Rig, RigError};
+
+/// What a reader or a guest must know of a case before it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tag {
+    /// Causes a true IOMMU fault, which may stop real Windows with bug check 0xE6/0x26.
+    Fatal,
+}
+
+impl Tag {
+    /// The tag as lists and filters spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
+/// The body of a case.
+pub type Body = fn(&mut Bench<'_>) -> Result<(), CaseEnd>;
+
+/// One case: a rule, one way to try it, the modes in which it applies.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// `RULE/variant`, unique.
+    pub id: &'static str,
+    /// The rule's id.
+    pub rule: &'static str,
+    /// What it does and expects, in one line.
+    pub title: &'static str,
+    /// Modes in which it runs.
+    pub modes: &'static [Remapping],
+    /// Marks.
+    pub tags: &'static [Tag],
+    /// What runs.
+    pub body: Body,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Case")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a case ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CaseOutcome {
+    /// Every view agreed with the contract.
+    Passed,
+    /// At least one did not.
+    Failed(Vec<Finding>),
+    /// It does not apply, with the reason.
+    Skipped(String),
+}
+
+/// A case's outcome and what was observed on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaseReport {
+    /// The verdict.
+    pub outcome: CaseOutcome,
+    /// Facts for the record, such as status codes that the documents leave open.
+    pub observations: Vec<String>,
+}
+
+impl Case {
+    /// Runs the case; leaves no object behind in the driver whatever happens.
+    ///
+    /// # Errors
+    /// The rig broke; nothing can be said about the contract.
+    pub fn run(&self, rig: &mut dyn Rig) -> Result<CaseReport, RigError> {
+        let mut bench = Bench::new(rig, self.id)?;
+        let ended = (self.body)(&mut bench);
+        let mut findings = Vec::new();
+        match ended {
+            Ok(()) => {}
+            Err(CaseEnd::Failed(finding)) => findings.push(*finding),
+            Err(CaseEnd::Skipped(reason)) => {
+                let (_, observations) = bench.finish()?;
+                return Ok(CaseReport {
+                    outcome: CaseOutcome::Skipped(reason),
+                    observations,
+                });
+            }
+            Err(CaseEnd::Rig(error)) => return Err(error),
+        }
+        let (late, observations) = bench.finish()?;
+        findings.extend(late);
+        let outcome = if findings.is_empty() {
+            CaseOutcome::Passed
+        } else {
+            CaseOutcome::Failed(findings)
+        };
+        Ok(CaseReport {
+            outcome,
+            observations,
+        })
+    }
+}

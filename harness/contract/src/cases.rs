@@ -1,0 +1,93 @@
+//! The suites: which cases exist, in the order they run.
+
+mod allocate_with_bounds;
+mod from_mdl;
+mod from_mdl_configs;
+mod from_mdl_lifetime;
+
+use crate::case::Case;
+use crate::rig::Remapping;
+
+const BOTH: &[Remapping] = &[Remapping::On, Remapping::Off];
+const ON: &[Remapping] = &[Remapping::On];
+const OFF: &[Remapping] = &[Remapping::Off];
+
+/// A named list of cases.
+#[derive(Clone, Copy, Debug)]
+pub struct Suite {
+    /// Name for `--suite`.
+    pub name: &'static str,
+    /// What it covers, in one line.
+    pub title: &'static str,
+    lists: &'static [&'static [Case]],
+}
+
+impl Suite {
+    /// The suite's cases in order.
+    pub fn cases(&self) -> impl Iterator<Item = &'static Case> {
+        self.lists.iter().copied().flatten()
+    }
+}
+
+/// All suites; the first is the default.
+pub const SUITES: &[Suite] = &[Suite {
+    name: "common-buffer",
+    title: "common buffers by the WDM interface: CreateCommonBufferFromMdl, AllocateCommonBufferWithBounds",
+    lists: &[
+        from_mdl::CASES,
+        from_mdl_configs::CASES,
+        from_mdl_lifetime::CASES,
+        allocate_with_bounds::CASES,
+    ],
+}];
+
+/// The cases of all suites.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    SUITES.iter().flat_map(Suite::cases)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::rule::{RULES, rule};
+
+    #[test]
+    fn every_case_names_a_rule_and_its_id_starts_with_it() {
+        for case in cases() {
+            assert!(rule(case.rule).is_some(), "{} names no rule", case.id);
+            assert!(
+                case.id
+                    .strip_prefix(case.rule)
+                    .is_some_and(|rest| rest.starts_with('/')),
+                "{} does not start with its rule",
+                case.id
+            );
+        }
+    }
+
+    #[test]
+    fn every_rule_has_a_case_in_each_mode() {
+        for mode in [Remapping::On, Remapping::Off] {
+            let covered: BTreeSet<_> = cases()
+                .filter(|case| case.modes.contains(&mode))
+                .map(|case| case.rule)
+                .collect();
+            for rule in RULES {
+                assert!(
+                    covered.contains(rule.id),
+                    "{} has no case with remapping {}",
+                    rule.id,
+                    mode.as_str()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn case_ids_are_unique() {
+        let ids: BTreeSet<_> = cases().map(|case| case.id).collect();
+        assert_eq!(ids.len(), cases().count());
+    }
+}

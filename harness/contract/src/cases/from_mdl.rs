@@ -1,0 +1,119 @@
+//! CreateCommonBufferFromMdl: which MDLs make a common buffer (CM-1 to CM-9).
+
+use crate::bench::{Bench, DOCUMENTED_FAILURES, Pass};
+use crate::case::Case;
+use crate::cases::{BOTH, OFF, ON};
+use crate::finding::CaseEnd;
+use crate::nt_status::NtStatus;
+use crate::oracle::PAGE_SIZE;
+
+const INVALID: &[NtStatus] = &[NtStatus::INVALID_PARAMETER];
+
+#[rustfmt::skip]
+pub(super) const CASES: &[Case] = &[
+    Case { id: "CM-1/nonpaged-pool", rule: "CM-1", title: "4 pages of nonpaged pool: created, data moves both ways", modes: BOTH, tags: &[], body: nonpaged_pool },
+    Case { id: "CM-1/one-page-by-ring", rule: "CM-1", title: "1 page, data moves both ways over the descriptor ring", modes: BOTH, tags: &[], body: one_page_by_ring },
+    Case { id: "CM-2/locked-and-mapped", rule: "CM-2", title: "4 locked and mapped pages: created, data moves both ways", modes: BOTH, tags: &[], body: locked_and_mapped },
+    Case { id: "CM-3/scattered-pages", rule: "CM-3", title: "16 scattered pages become one logical range", modes: ON, tags: &[], body: scattered_pages },
+    Case { id: "CM-3/contiguous-pages", rule: "CM-3", title: "4 contiguous pages of MmAllocatePagesForMdlEx: created", modes: BOTH, tags: &[], body: contiguous_pages },
+    Case { id: "CM-4/unmapped-mdl", rule: "CM-4", title: "pages without a system mapping are refused", modes: BOTH, tags: &[], body: unmapped_mdl },
+    Case { id: "CM-5/unbuilt-mdl", rule: "CM-5", title: "an MDL fresh from IoAllocateMdl is refused", modes: BOTH, tags: &[], body: unbuilt_mdl },
+    Case { id: "CM-6/byte-offset", rule: "CM-6", title: "whole pages that start 16 bytes late are refused", modes: BOTH, tags: &[], body: byte_offset },
+    Case { id: "CM-7/partial-page", rule: "CM-7", title: "2 pages less 16 bytes are refused", modes: BOTH, tags: &[], body: partial_page },
+    Case { id: "CM-8/chained-mdl", rule: "CM-8", title: "a chain of two good MDLs is refused", modes: BOTH, tags: &[], body: chained_mdl },
+    Case { id: "CM-9/scattered-refused", rule: "CM-9", title: "scattered pages are refused without remapping", modes: OFF, tags: &[], body: scattered_refused },
+    Case { id: "CM-9/scattered-mapped", rule: "CM-9", title: "64 scattered pages are contiguous for the device", modes: ON, tags: &[], body: scattered_mapped },
+];
+
+fn nonpaged_pool(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let source = bench.pool_mdl(4)?;
+    let buffer = bench.create_ok(adapter, &source, None)?;
+    bench.exercise(&buffer)?;
+    bench.check_canaries(&source)?;
+    bench.free(&buffer)
+}
+
+fn one_page_by_ring(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    bench.rings(adapter, Pass::RING_CHANNEL)?;
+    let source = bench.pool_mdl(1)?;
+    let buffer = bench.create_ok(adapter, &source, None)?;
+    // More turns than the ring has entries: the indices and the phase bit wrap.
+    for _ in 0..3 {
+        bench.exercise_by(&buffer, &Pass::RING)?;
+    }
+    bench.check_canaries(&source)?;
+    bench.free(&buffer)
+}
+
+fn locked_and_mapped(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let source = bench.locked_mdl(4)?;
+    let buffer = bench.create_ok(adapter, &source, None)?;
+    bench.exercise(&buffer)?;
+    bench.check_canaries(&source)?;
+    bench.free(&buffer)
+}
+
+fn scattered_pages(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let source = bench.scattered_mdl(16)?;
+    let buffer = bench.create_ok(adapter, &source, None)?;
+    bench.exercise(&buffer)?;
+    bench.free(&buffer)
+}
+
+fn contiguous_pages(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let source = bench.allocated_pages_mdl(4, true)?;
+    let buffer = bench.create_ok(adapter, &source, None)?;
+    bench.exercise(&buffer)?;
+    bench.free(&buffer)
+}
+
+fn unmapped_mdl(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let source = bench.allocated_pages_mdl(4, false)?;
+    bench.create_refused(adapter, &source, None, INVALID)
+}
+
+fn unbuilt_mdl(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let source = bench.unbuilt_mdl(4)?;
+    bench.create_refused(adapter, &source, None, DOCUMENTED_FAILURES)
+}
+
+fn byte_offset(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let source = bench.odd_mdl(16, 2 * PAGE_SIZE)?;
+    bench.create_refused(adapter, &source, None, INVALID)
+}
+
+fn partial_page(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let source = bench.odd_mdl(0, 2 * PAGE_SIZE - 16)?;
+    bench.create_refused(adapter, &source, None, INVALID)
+}
+
+fn chained_mdl(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let mut first = bench.contiguous_mdl(2)?;
+    let second = bench.contiguous_mdl(2)?;
+    bench.chain(&mut first, &second)?;
+    bench.create_refused(adapter, &first, None, INVALID)
+}
+
+fn scattered_refused(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let source = bench.scattered_mdl(16)?;
+    bench.create_refused(adapter, &source, None, DOCUMENTED_FAILURES)
+}
+
+fn scattered_mapped(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    let adapter = bench.adapter(64)?;
+    let source = bench.scattered_mdl(64)?;
+    let buffer = bench.create_ok(adapter, &source, None)?;
+    bench.exercise(&buffer)?;
+    bench.free(&buffer)
+}

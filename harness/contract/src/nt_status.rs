@@ -1,0 +1,56 @@
+//! [`NtStatus`]: the status codes that the documents name for these calls.
+
+use std::fmt;
+
+/// An NTSTATUS, printed with its name where it is one the documents of these calls use.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NtStatus(pub u32);
+
+impl NtStatus {
+    /// STATUS_SUCCESS.
+    pub const SUCCESS: Self = Self(0);
+    /// STATUS_INVALID_PARAMETER: "the caller has provided an incompatible MDL or configuration".
+    pub const INVALID_PARAMETER: Self = Self(0xC000_000D);
+    /// STATUS_NOT_SUPPORTED: "a configuration that is not supported on the current system".
+    pub const NOT_SUPPORTED: Self = Self(0xC000_00BB);
+    /// STATUS_INSUFFICIENT_RESOURCES: no memory for bookkeeping or mapping.
+    pub const INSUFFICIENT_RESOURCES: Self = Self(0xC000_009A);
+
+    /// Whether the status is a success or an informational code (NT_SUCCESS).
+    #[must_use]
+    pub const fn is_success(self) -> bool {
+        self.0 < 0x8000_0000
+    }
+
+    fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            0 => "STATUS_SUCCESS",
+            0x0000_0103 => "STATUS_PENDING",
+            0xC000_0001 => "STATUS_UNSUCCESSFUL",
+            0xC000_0002 => "STATUS_NOT_IMPLEMENTED",
+            0xC000_0005 => "STATUS_ACCESS_VIOLATION",
+            0xC000_000D => "STATUS_INVALID_PARAMETER",
+            0xC000_0010 => "STATUS_INVALID_DEVICE_REQUEST",
+            0xC000_0023 => "STATUS_BUFFER_TOO_SMALL",
+            0xC000_009A => "STATUS_INSUFFICIENT_RESOURCES",
+            0xC000_00BB => "STATUS_NOT_SUPPORTED",
+            0xC000_0120 => "STATUS_CANCELLED",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for NtStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "{name} ({:#010x})", self.0),
+            None => write!(f, "NTSTATUS {:#010x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for NtStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
