@@ -51,8 +51,18 @@ pub enum MessageError {
     Refused,
     /// The platform did not answer in time.
     Timeout,
+    /// The connection ended before the answer came.
+    Disconnected,
+}
+
+/// Why a DMA message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmitError {
+    /// Too many requests or bytes are outstanding. The engine asks again in a later
+    /// [`crate::Engine::run`]; call that whenever there is room again.
+    Busy,
     /// There is no platform to ask: not connected, or message DMA is switched off. The engine then
-    /// reports the fault of the mapped path.
+    /// reports what the mapping table said.
     Unavailable,
 }
 
@@ -80,10 +90,15 @@ pub trait DmaBus {
     /// The first byte that was not reached; all bytes in front of it are written.
     fn write(&mut self, iova: Iova, data: &[u8]) -> Result<(), BusFault>;
 
-    /// Sends DMA_READ for at most [`MESSAGE_MAX_SIZE_BYTES`]. `None`: busy (too many requests or
-    /// bytes outstanding); the engine asks again in a later [`crate::Engine::run`].
-    fn submit_read(&mut self, iova: Iova, len_bytes: usize) -> Option<Ticket>;
+    /// Sends DMA_READ for at most [`MESSAGE_MAX_SIZE_BYTES`].
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing was sent.
+    fn submit_read(&mut self, iova: Iova, len_bytes: usize) -> Result<Ticket, SubmitError>;
 
-    /// Sends DMA_WRITE of at most [`MESSAGE_MAX_SIZE_BYTES`]. `None`: busy, as for reads.
-    fn submit_write(&mut self, iova: Iova, data: &[u8]) -> Option<Ticket>;
+    /// Sends DMA_WRITE of at most [`MESSAGE_MAX_SIZE_BYTES`].
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing was sent.
+    fn submit_write(&mut self, iova: Iova, data: &[u8]) -> Result<Ticket, SubmitError>;
 }

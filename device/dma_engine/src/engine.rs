@@ -67,8 +67,8 @@ impl Engine {
 
     /// Writes to the register BAR: any offset, any length. A doorbell only notes the work; it is done
     /// by [`Self::run`].
-    pub fn write(&mut self, offset: u64, data: &[u8]) {
-        let _ = (offset, data);
+    pub fn write(&mut self, offset: u64, data: &[u8], mapping_epoch: u64) {
+        let _ = (offset, data, mapping_epoch);
     }
 
     /// Brings everything to its state after power-on, as a function-level or conventional reset does.

@@ -49,7 +49,7 @@ pub enum Origin {
 /// By which ways the bytes of a request went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessPath {
-    /// No byte moved.
+    /// No access was made.
     None,
     /// Mapped only.
     Mapped,

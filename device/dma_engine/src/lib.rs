@@ -15,7 +15,8 @@ pub mod request;
 pub mod sabotage;
 
 pub use bus::{
-    BusFault, BusFaultKind, Direction, DmaBus, MESSAGE_MAX_SIZE_BYTES, MessageError, Ticket,
+    BusFault, BusFaultKind, Direction, DmaBus, MESSAGE_MAX_SIZE_BYTES, MessageError, SubmitError,
+    Ticket,
 };
 pub use channel_id::{ChannelId, MsixVector};
 pub use engine::{Engine, EngineConfig, HostQueueFull, PowerState, Progress, SLICE_BYTES};
