@@ -32,7 +32,11 @@ pub fn unregister(base: u64) {
 /// Whether the address lies in a driver image.
 #[must_use]
 pub fn contains(address: u64) -> bool {
-    IMAGES.with(|images| images.iter().any(|image| image.offset_of(address).is_some()))
+    IMAGES.with(|images| {
+        images
+            .iter()
+            .any(|image| image.offset_of(address).is_some())
+    })
 }
 
 /// Writes `module+0xrva`, or the bare address where no image holds it. Allocates nothing.

@@ -10,3 +10,4 @@ pub mod interrupts;
 pub mod irql;
 pub mod panic;
 pub mod port;
+pub mod win64;

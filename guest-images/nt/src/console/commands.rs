@@ -141,7 +141,10 @@ mod tests {
 
     #[test]
     fn lines_are_split_and_empty_ones_dropped() {
-        assert_eq!(lines_of(b"pnp start dut0\r\n\n\r\nshutdown\npart"), ["pnp start dut0", "shutdown"]);
+        assert_eq!(
+            lines_of(b"pnp start dut0\r\n\n\r\nshutdown\npart"),
+            ["pnp start dut0", "shutdown"]
+        );
     }
 
     #[test]

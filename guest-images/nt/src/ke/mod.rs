@@ -1,1 +1,24 @@
-//! To come.
+//! The kernel core in Windows' terms: IRQL, spin locks, DPCs, threads, waits, timers, interrupts.
+//!
+//! Dispatcher objects live in driver memory with Windows' layouts; [`Foreign`] is the checked pointer to
+//! one. A routine of a driver is a [`crate::arch::win64::Routine`].
+
+pub mod bugcheck;
+pub mod dpc;
+pub mod event;
+pub mod foreign;
+pub mod interrupt;
+pub mod irql;
+pub mod mutex;
+pub mod pool;
+pub mod semaphore;
+pub mod spin_lock;
+pub mod status;
+pub mod thread;
+pub mod time;
+pub mod timer;
+pub mod wait;
+pub mod work;
+
+pub use foreign::Foreign;
+pub use status::NtStatus;
