@@ -1,0 +1,336 @@
+//! The model's driver operations: memory, MDLs and common buffers, by the rules of the documents.
+
+use contract::{Remapping, Step, StepResult};
+use dmarig_abi::operation as op;
+
+use super::{Fault, Model, PAGE, Target, mismatch};
+
+const INVALID_PARAMETER: u32 = 0xC000_000D;
+const NOT_SUPPORTED: u32 = 0xC000_00BB;
+
+#[derive(Clone, Debug)]
+pub struct Mdl {
+    pfns: Vec<u64>,
+    byte_offset: u64,
+    length: u64,
+    built: bool,
+    mapped: bool,
+    next: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    pub iova: u64,
+    pub pfns: Vec<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Slot {
+    Adapter(u32),
+    Memory(Vec<u64>),
+    Mdl(Mdl),
+    Buffer(Buffer),
+}
+
+struct Configs {
+    limits: (u64, u64),
+    section: Option<(u64, u64)>,
+    access: u32,
+}
+
+impl Model {
+    /// Every operation but the transfer.
+    pub fn step(&mut self, step: &Step, result: &mut StepResult) {
+        let o = &step.operation;
+        match o.opcode {
+            op::OP_RELEASE_ALL => {
+                self.slots.clear();
+                self.mappings.clear();
+            }
+            op::OP_ADAPTER_OPEN => {
+                let width = u32::from_le_bytes(step.data[0x28..0x2c].try_into().expect("4 bytes"));
+                self.slots.insert(o.dst, Slot::Adapter(width));
+            }
+            op::OP_RING_OPEN => {}
+            op::OP_MEMORY_ALLOCATE => {
+                let pfns = self.memory.allocate(o.arg[1].div_ceil(PAGE), false);
+                self.slots.insert(o.dst, Slot::Memory(pfns));
+            }
+            op::OP_MDL_ALLOCATE => self.new_mdl(o),
+            op::OP_MDL_ALLOCATE_PAGES => {
+                self.new_mdl(o);
+                result.result.length = o.arg[3];
+            }
+            op::OP_MDL_BUILD_NONPAGED
+            | op::OP_MDL_PROBE_AND_LOCK
+            | op::OP_MDL_MAP
+            | op::OP_MDL_CHAIN => self.change_mdl(o),
+            op::OP_MDL_QUERY => self.query_mdl(o.a, result),
+            op::OP_BUFFER_CREATE_FROM_MDL => self.create_from_mdl(step, result),
+            op::OP_BUFFER_ALLOCATE_WITH_BOUNDS => self.allocate(o, result),
+            op::OP_BUFFER_FREE => self.free(o.a),
+            op::OP_CPU_FILL | op::OP_CPU_CHECK => self.cpu(o, result),
+            other => panic!("the model does not know operation {other:#x}"),
+        }
+    }
+
+    fn new_mdl(&mut self, o: &op::Operation) {
+        let mdl = if o.opcode == op::OP_MDL_ALLOCATE_PAGES {
+            let scattered = o.arg[4] & 0x20 == 0;
+            Mdl {
+                pfns: self.memory.allocate(o.arg[3] / PAGE, scattered),
+                byte_offset: 0,
+                length: o.arg[3],
+                built: true,
+                mapped: false,
+                next: None,
+            }
+        } else {
+            let Some(Slot::Memory(pfns)) = self.slots.get(&o.a) else {
+                panic!("no memory in slot {}", o.a)
+            };
+            let first = usize::try_from(o.arg[0] / PAGE).expect("small");
+            Mdl {
+                pfns: pfns[first..].to_vec(),
+                byte_offset: o.arg[0] % PAGE,
+                length: o.arg[1],
+                built: false,
+                mapped: false,
+                next: None,
+            }
+        };
+        self.slots.insert(o.dst, Slot::Mdl(mdl));
+    }
+
+    fn mdl(&self, slot: u32) -> &Mdl {
+        match self.slots.get(&slot) {
+            Some(Slot::Mdl(mdl)) => mdl,
+            other => panic!("slot {slot} holds {other:?}"),
+        }
+    }
+
+    fn change_mdl(&mut self, o: &op::Operation) {
+        let Some(Slot::Mdl(mdl)) = self.slots.get_mut(&o.a) else {
+            panic!("no MDL in slot {}", o.a)
+        };
+        match o.opcode {
+            op::OP_MDL_BUILD_NONPAGED => (mdl.built, mdl.mapped) = (true, true),
+            op::OP_MDL_PROBE_AND_LOCK => mdl.built = true,
+            op::OP_MDL_MAP => mdl.mapped = true,
+            _ => mdl.next = Some(o.b),
+        }
+    }
+
+    fn query_mdl(&self, slot: u32, result: &mut StepResult) {
+        let mdl = self.mdl(slot);
+        let pages = usize::try_from((mdl.byte_offset + mdl.length).div_ceil(PAGE)).expect("small");
+        result.data = mdl.pfns[..pages]
+            .iter()
+            .flat_map(|pfn| pfn.to_le_bytes())
+            .collect();
+        result.result.length = mdl.length;
+        result.result.value[0] = u64::from(mdl.mapped);
+    }
+
+    fn create_from_mdl(&mut self, step: &Step, result: &mut StepResult) {
+        let o = &step.operation;
+        match self.try_create(step) {
+            Ok(buffer) => {
+                result.result.logical_address = buffer.iova;
+                self.slots.insert(o.dst, Slot::Buffer(buffer));
+            }
+            Err(_) if self.is(Fault::ReportSuccess) => result.result.logical_address = 0x1000,
+            Err(status) => result.result.status = status,
+        }
+    }
+
+    fn try_create(&mut self, step: &Step) -> Result<Buffer, u32> {
+        let configs = parse(&step.data)?;
+        let Some(Slot::Adapter(width)) = self.slots.get(&step.operation.a).cloned() else {
+            panic!("no adapter")
+        };
+        let pfns = self.covered_pages(step.operation.b, &configs)?;
+        if self.remapping == Remapping::Off {
+            let contiguous = pfns.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+            if configs.access != 2 {
+                return Err(NOT_SUPPORTED);
+            }
+            if !contiguous {
+                return Err(INVALID_PARAMETER);
+            }
+        }
+        let iova = self
+            .place(&pfns, width, configs.limits)
+            .ok_or(INVALID_PARAMETER)?;
+        let (read, write) = (configs.access != 1, configs.access != 0);
+        self.map(iova, &pfns, read, write || self.is(Fault::MapReadWrite));
+        Ok(Buffer { iova, pfns })
+    }
+
+    /// The frames that a buffer over this MDL covers, or why there can be none.
+    fn covered_pages(&self, slot: u32, configs: &Configs) -> Result<Vec<u64>, u32> {
+        let mut mdl = self.mdl(slot);
+        let (mut offset, length) = match configs.section {
+            None if mdl.next.is_some() => return Err(INVALID_PARAMETER),
+            None => (0, mdl.length),
+            Some(section) => section,
+        };
+        while offset >= mdl.length {
+            offset -= mdl.length;
+            mdl = self.mdl(mdl.next.ok_or(INVALID_PARAMETER)?);
+        }
+        let end = offset.checked_add(length).ok_or(INVALID_PARAMETER)?;
+        let aligned = [mdl.byte_offset, offset, length]
+            .iter()
+            .all(|n| n % PAGE == 0);
+        if !aligned || length == 0 || end > mdl.length || !mdl.built || !mdl.mapped {
+            return Err(INVALID_PARAMETER);
+        }
+        let (first, last) = (offset / PAGE, end / PAGE);
+        let index = |page: u64| usize::try_from(page).expect("small");
+        Ok(mdl.pfns[index(first)..index(last)].to_vec())
+    }
+
+    fn place(&mut self, pfns: &[u64], width: u32, limits: (u64, u64)) -> Option<u64> {
+        let length = pfns.len() as u64 * PAGE;
+        let reach = if width >= 64 {
+            u64::MAX
+        } else {
+            (1 << width) - 1
+        };
+        let (minimum, maximum) = (limits.0, limits.1.min(reach));
+        let iova = match self.remapping {
+            Remapping::Off => pfns[0] * PAGE,
+            Remapping::On if minimum > 0 => minimum,
+            Remapping::On if maximum < self.next_iova => 0x8000_0000 - length,
+            Remapping::On => {
+                self.next_iova += length + PAGE;
+                self.next_iova - length
+            }
+        };
+        let last = iova.checked_add(length - 1)?;
+        (iova >= minimum && last <= maximum).then_some(iova)
+    }
+
+    fn map(&mut self, iova: u64, pfns: &[u64], read: bool, write: bool) {
+        if self.remapping == Remapping::Off {
+            return;
+        }
+        for (index, pfn) in pfns.iter().enumerate() {
+            let pfn = if index == 1 && self.is(Fault::SplitLogical) {
+                pfns[0]
+            } else {
+                *pfn
+            };
+            self.mappings
+                .insert(iova + index as u64 * PAGE, Target { pfn, read, write });
+        }
+    }
+
+    fn allocate(&mut self, o: &op::Operation, result: &mut StepResult) {
+        let Some(Slot::Adapter(width)) = self.slots.get(&o.a).cloned() else {
+            panic!("no adapter")
+        };
+        let minimum = if o.flags & op::OP_FLAG_MINIMUM == 0 {
+            0
+        } else {
+            o.arg[1]
+        };
+        let maximum = if o.flags & op::OP_FLAG_MAXIMUM == 0 {
+            u64::MAX
+        } else {
+            o.arg[2]
+        };
+        let limits = if self.is(Fault::IgnoreBounds) {
+            (0, u64::MAX)
+        } else {
+            (minimum, maximum)
+        };
+        let pfns = match self.remapping {
+            // Frames inside small bounds exist from 1 MiB on.
+            Remapping::Off => {
+                let first = (limits.0 / PAGE).max(0x100);
+                (0..o.arg[0].div_ceil(PAGE))
+                    .map(|index| first + index)
+                    .collect()
+            }
+            Remapping::On => self.memory.allocate(o.arg[0].div_ceil(PAGE), true),
+        };
+        match self.place(&pfns, width, limits) {
+            None => result.result.outcome = op::OUTCOME_NULL,
+            Some(iova) => {
+                self.map(iova, &pfns, true, true);
+                result.result.logical_address = iova;
+                self.slots
+                    .insert(o.dst, Slot::Buffer(Buffer { iova, pfns }));
+            }
+        }
+    }
+
+    fn free(&mut self, slot: u32) {
+        let Some(Slot::Buffer(buffer)) = self.slots.remove(&slot) else {
+            panic!("no buffer in slot {slot}")
+        };
+        if self.is(Fault::LeaveMapping) {
+            return;
+        }
+        for index in 0..buffer.pfns.len() as u64 {
+            self.mappings.remove(&(buffer.iova + index * PAGE));
+        }
+    }
+
+    fn cpu(&mut self, o: &op::Operation, result: &mut StepResult) {
+        let (pfns, base) = match self.slots.get(&o.a).expect("an object") {
+            Slot::Memory(pfns) => (pfns.clone(), 0),
+            Slot::Mdl(mdl) => (mdl.pfns.clone(), mdl.byte_offset),
+            Slot::Buffer(buffer) => (buffer.pfns.clone(), 0),
+            Slot::Adapter(_) => panic!("an adapter has no memory"),
+        };
+        let phys = |position: u64| {
+            let at = base + o.arg[0] + position;
+            pfns[usize::try_from(at / PAGE).expect("small")] * PAGE + at % PAGE
+        };
+        let mut bytes = vec![0; usize::try_from(o.arg[1]).expect("small")];
+        if o.opcode == op::OP_CPU_FILL {
+            dmarig_abi::pattern::fill_pattern(o.arg[2], 0, &mut bytes);
+            for (position, byte) in bytes.iter().enumerate() {
+                self.memory.write(phys(position as u64), *byte);
+            }
+        } else {
+            for (position, byte) in bytes.iter_mut().enumerate() {
+                *byte = self.memory.read(phys(position as u64));
+            }
+            let found = mismatch(&bytes, o.arg[2]);
+            result.result.value[1] = found.map_or(u64::MAX, |(offset, _, _)| offset);
+            let pair =
+                |(_, expected, seen): (u64, u8, u8)| u64::from(expected) | (u64::from(seen) << 8);
+            result.result.value[2] = found.map_or(0, pair);
+        }
+        result.result.value[0] = u64::from(crc32c::crc32c(&bytes));
+    }
+}
+
+fn parse(data: &[u8]) -> Result<Configs, u32> {
+    let word =
+        |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8"));
+    let mut seen = Vec::new();
+    let mut configs = Configs {
+        limits: (0, u64::MAX),
+        section: None,
+        access: 2,
+    };
+    for config in data.chunks_exact(0x28) {
+        let kind = config[0];
+        if seen.contains(&kind) {
+            return Err(INVALID_PARAMETER);
+        }
+        seen.push(kind);
+        match kind {
+            0 => configs.limits = (word(config, 8), word(config, 16)),
+            1 => configs.section = Some((word(config, 8), word(config, 16) & 0xffff_ffff)),
+            2 => configs.access = u32::from(config[8]),
+            _ => return Err(INVALID_PARAMETER),
+        }
+    }
+    Ok(configs)
+}
