@@ -54,6 +54,8 @@ pub enum AccessDirection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessPath {
+    /// No byte moved.
+    None,
     /// Through the mapped memory.
     Mapped,
     /// At least partly by message.

@@ -202,6 +202,9 @@ pub struct DmaOutcome {
     pub expected: u8,
     /// The byte seen there.
     pub seen: u8,
+    /// The first byte that was refused, where one was.
+    #[serde(with = "iova_option")]
+    pub fault_iova: Option<Iova>,
     /// Whether at least one access went by message.
     pub by_message: bool,
     /// What was remarkable on the way.
@@ -231,10 +234,6 @@ pub struct PathFinding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PathFindingKind {
-    /// The table knows no mapping; the platform refused the message too, as it should.
-    MissFellBack,
-    /// The mapping does not permit it; the platform refused the message too, as it should.
-    PermissionFellBack,
     /// The table knows no permitting mapping, yet the platform let the message through.
     FallbackSucceeded,
     /// A removed translation was used (sabotage).
