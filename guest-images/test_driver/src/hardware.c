@@ -1,0 +1,160 @@
+/* Resources of both functions, and the steps into and out of D0. */
+#include "driver.h"
+
+/* Resource descriptors that are looked at. */
+#define MAX_DESCRIPTORS 32
+
+/* The first memory range of that length; BARs of one function all differ in length. */
+static bool find_bar(PCM_RESOURCE_LIST resources, uint64_t length, struct bar *bar)
+{
+    if (resources == NULL || resources->Count == 0) {
+        return false;
+    }
+    PCM_PARTIAL_RESOURCE_LIST list = &resources->List[0].PartialResourceList;
+    for (ULONG i = 0; i < min(list->Count, MAX_DESCRIPTORS); i++) {
+        const CM_PARTIAL_RESOURCE_DESCRIPTOR *descriptor = &list->PartialDescriptors[i];
+        if (descriptor->Type == CmResourceTypeMemory && descriptor->u.Memory.Length == length) {
+            bar->address = descriptor->u.Memory.Start;
+            bar->length = length;
+            return true;
+        }
+    }
+    return false;
+}
+
+static NTSTATUS map_bar(PCM_RESOURCE_LIST resources, uint64_t length, struct bar *bar)
+{
+    if (!find_bar(resources, length, bar)) {
+        return STATUS_DEVICE_CONFIGURATION_ERROR;
+    }
+    bar->base = MmMapIoSpaceEx(bar->address, (SIZE_T)length, MAP_REGISTERS);
+    return bar->base != NULL ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
+}
+
+static void unmap_bar(struct bar *bar)
+{
+    if (bar->base != NULL) {
+        MmUnmapIoSpace((PVOID)bar->base, (SIZE_T)bar->length);
+        bar->base = NULL;
+    }
+}
+
+static void unmap(struct device *device)
+{
+    unmap_bar(&device->dut.registers);
+    unmap_bar(&device->control.registers);
+    unmap_bar(&device->control.mailbox);
+}
+
+static NTSTATUS map_dut(struct device *device, PCM_RESOURCE_LIST resources)
+{
+    struct dut *dut = &device->dut;
+    NTSTATUS status = map_bar(resources, DMARIG_DUT_REGISTER_BAR_SIZE_BYTES, &dut->registers);
+    if (NT_SUCCESS(status) && read_u32(&dut->registers, DMARIG_REG_ID) != DMARIG_DUT_ID_VALUE) {
+        LOG("register REG_ID does not read DMRG\n");
+        status = STATUS_DEVICE_CONFIGURATION_ERROR;
+    }
+    for (uint32_t channel = 0; channel < DMARIG_DUT_CHANNELS; channel++) {
+        KeInitializeEvent(&dut->channel_event[channel], SynchronizationEvent, FALSE);
+    }
+    return status;
+}
+
+static NTSTATUS map_control(struct device *device, PCM_RESOURCE_LIST resources)
+{
+    struct control *control = &device->control;
+    NTSTATUS status = map_bar(resources, DMARIG_MAILBOX_SIZE_BYTES, &control->mailbox);
+    if (NT_SUCCESS(status)) {
+        status =
+            map_bar(resources, DMARIG_CONTROL_REGISTER_BAR_SIZE_BYTES, &control->registers);
+    }
+    if (NT_SUCCESS(status) &&
+        read_u32(&control->registers, DMARIG_CONTROL_REG_ID) != DMARIG_CONTROL_ID_VALUE) {
+        LOG("register CONTROL_REG_ID does not read DMRC\n");
+        status = STATUS_DEVICE_CONFIGURATION_ERROR;
+    }
+    return status;
+}
+
+NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated)
+{
+    NTSTATUS status = device->role == ROLE_DUT ? map_dut(device, translated)
+                                               : map_control(device, translated);
+    if (!NT_SUCCESS(status)) {
+        unmap(device);
+        return status;
+    }
+    interrupt_connect(device);
+    device->hardware = true;
+    if (device->role == ROLE_DUT) {
+        hardware_enable_dut(device);
+        context_run_stored(DMARIG_CONTEXT_START_DEVICE);
+        context_run_stored(DMARIG_CONTEXT_D0_ENTRY);
+        return STATUS_SUCCESS;
+    }
+    status = control_start(device);
+    if (!NT_SUCCESS(status)) {
+        hardware_stop(device, DMARIG_CONTEXT_STOP);
+    }
+    return status;
+}
+
+void hardware_stop(struct device *device, uint16_t context)
+{
+    if (device->hardware) {
+        if (device->in_d0) {
+            hardware_leave_d0(device);
+        }
+        if (device->role == ROLE_DUT) {
+            context_run_stored(context);
+        }
+    }
+    if (device->role == ROLE_DUT) {
+        /* Also without hardware: programs of AddDevice may have opened adapters. */
+        driver_lock_soon();
+        release_dut(device->dut.number);
+        driver_unlock();
+    }
+    if (device->hardware) {
+        device->hardware = false;
+        interrupt_disconnect(device);
+        unmap(device);
+    }
+}
+
+/* From here on transfers are possible. */
+void hardware_enable_dut(struct device *device)
+{
+    driver_lock_soon();
+    device->in_d0 = true;
+    ring_restart_all(device);
+    if (device->interrupt.mode != INTERRUPT_NONE) {
+        write_u32(&device->dut.registers, DMARIG_REG_INTERRUPT_ENABLE,
+                  (1u << DMARIG_DUT_CHANNELS) - 1);
+    }
+    driver_unlock();
+}
+
+void hardware_enter_d0(struct device *device)
+{
+    if (device->role == ROLE_DUT) {
+        hardware_enable_dut(device);
+        context_run_stored(DMARIG_CONTEXT_D0_ENTRY);
+    } else if (!NT_SUCCESS(control_start(device))) {
+        LOG("the control thread did not start again\n");
+    }
+}
+
+void hardware_leave_d0(struct device *device)
+{
+    if (device->role != ROLE_DUT) {
+        control_stop(device);
+        return;
+    }
+    context_run_stored(DMARIG_CONTEXT_D0_EXIT);
+    driver_lock_soon();
+    device->in_d0 = false;
+    write_u32(&device->dut.registers, DMARIG_REG_INTERRUPT_ENABLE, 0);
+    ring_stop_all(device);
+    driver_unlock();
+}

@@ -1,0 +1,97 @@
+/* The service's Parameters key: programs for the early contexts, and the sabotage. */
+#include "driver.h"
+
+/* Longest path of the key, in characters with the terminating zero. */
+#define PATH_CHARACTERS 512
+/* Name of the only sabotage, as REG_SZ data. */
+static const WCHAR sabotage_report_success[] = L"driver-report-success";
+
+/* Reads a value of at most `room` bytes; NULL when it is absent, longer or there is no memory. The
+ * caller frees it. */
+static PKEY_VALUE_PARTIAL_INFORMATION query_value(HANDLE key, PCWSTR name, ULONG room)
+{
+    UNICODE_STRING value_name;
+    RtlInitUnicodeString(&value_name, name);
+    ULONG size = FIELD_OFFSET(KEY_VALUE_PARTIAL_INFORMATION, Data) + room;
+    PKEY_VALUE_PARTIAL_INFORMATION value = ExAllocatePool2(POOL_NON_PAGED, size, POOL_TAG);
+    if (value == NULL) {
+        return NULL;
+    }
+    ULONG length = 0;
+    NTSTATUS status =
+        ZwQueryValueKey(key, &value_name, KeyValuePartialInformation, value, size, &length);
+    if (!NT_SUCCESS(status) || value->DataLength > room) {
+        ExFreePoolWithTag(value, POOL_TAG);
+        return NULL;
+    }
+    return value;
+}
+
+static void read_program(HANDLE key, PCWSTR name, uint16_t context)
+{
+    PKEY_VALUE_PARTIAL_INFORMATION value =
+        query_value(key, name, DMARIG_PROGRAM_MAX_SIZE_BYTES);
+    if (value == NULL) {
+        return;
+    }
+    if (value->Type == REG_BINARY && value->DataLength > 0) {
+        /* Validated when it runs, so that the mistake is in its response. */
+        (void)context_store(context, value->Data, value->DataLength);
+    }
+    ExFreePoolWithTag(value, POOL_TAG);
+}
+
+static void read_sabotage(HANDLE key)
+{
+    PKEY_VALUE_PARTIAL_INFORMATION value =
+        query_value(key, L"Sabotage", sizeof(sabotage_report_success));
+    if (value == NULL) {
+        return;
+    }
+    ULONG length = sizeof(sabotage_report_success) - sizeof(WCHAR);
+    const WCHAR *text = (const WCHAR *)value->Data;
+    if (value->Type == REG_SZ && value->DataLength >= length) {
+        ULONG i = 0;
+        while (i < length / sizeof(WCHAR) && text[i] == sabotage_report_success[i]) {
+            i++;
+        }
+        g_driver.report_success = i == length / sizeof(WCHAR);
+    } else if (value->Type == REG_DWORD && value->DataLength == sizeof(ULONG)) {
+        g_driver.report_success = *(const ULONG *)value->Data == 1;
+    }
+    ExFreePoolWithTag(value, POOL_TAG);
+}
+
+/* Writes the path of the Parameters key; false when it is too long. */
+static bool parameters_path(PUNICODE_STRING service_path, PUNICODE_STRING path)
+{
+    static const WCHAR suffix[] = L"\\Parameters";
+    if ((ULONG)service_path->Length + sizeof(suffix) > path->MaximumLength) {
+        return false;
+    }
+    memcpy(path->Buffer, service_path->Buffer, service_path->Length);
+    memcpy((PUCHAR)path->Buffer + service_path->Length, suffix, sizeof(suffix));
+    path->Length = (USHORT)(service_path->Length + sizeof(suffix) - sizeof(WCHAR));
+    return true;
+}
+
+void registry_read_parameters(PUNICODE_STRING service_path)
+{
+    USHORT size = PATH_CHARACTERS * sizeof(WCHAR);
+    UNICODE_STRING path = {0, size, ExAllocatePool2(POOL_NON_PAGED, size, POOL_TAG)};
+    if (path.Buffer == NULL) {
+        return;
+    }
+    HANDLE key;
+    OBJECT_ATTRIBUTES attributes;
+    InitializeObjectAttributes(&attributes, &path, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE, NULL,
+                               NULL);
+    if (parameters_path(service_path, &path) &&
+        NT_SUCCESS(ZwOpenKey(&key, KEY_QUERY_VALUE, &attributes))) {
+        read_program(key, L"ProgramAddDevice", DMARIG_CONTEXT_ADD_DEVICE);
+        read_program(key, L"ProgramStartDevice", DMARIG_CONTEXT_START_DEVICE);
+        read_sabotage(key);
+        (void)ZwClose(key);
+    }
+    ExFreePoolWithTag(path.Buffer, POOL_TAG);
+}

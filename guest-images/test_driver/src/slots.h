@@ -1,0 +1,123 @@
+/*
+ * The slot table: every object that programs have made, by the number that the program chose.
+ *
+ * The table is allocated once. It keeps the order of creation, so that what is left over can be
+ * released newest first, and a generation for each object, so that a reference to an object that is
+ * gone is noticed.
+ */
+#pragma once
+
+#include "platform.h"
+
+enum slot_kind {
+    SLOT_EMPTY = 0,
+    SLOT_ADAPTER,
+    SLOT_BUFFER,
+    SLOT_MEMORY,
+    SLOT_MDL,
+    SLOT_RING,
+};
+
+/* Names an object as long as it lives; generation 0 names nothing. */
+struct slot_reference {
+    uint32_t index;
+    uint64_t generation;
+};
+
+struct adapter_object {
+    struct _DMA_ADAPTER *adapter;
+    uint32_t dut;
+    uint32_t requested_version; /* DEVICE_DESCRIPTION.Version */
+};
+
+struct buffer_object {
+    struct slot_reference adapter;
+    struct slot_reference backing; /* the MDL of CreateCommonBufferFromMdl, else nothing */
+    void *virtual_address;
+    uint64_t logical_address;
+    uint32_t length;
+    bool cache_enabled;
+    bool imaginary; /* a sabotage reported it, the system never made it */
+};
+
+struct memory_object {
+    void *virtual_address;
+    uint64_t length;
+    bool contiguous;
+};
+
+struct mdl_object {
+    struct _MDL *mdl;
+    struct slot_reference backing; /* memory or source MDL, else nothing */
+    struct slot_reference next;    /* the MDL that mdl->Next points to */
+    bool pages_allocated;          /* by MmAllocatePagesForMdlEx */
+    bool partial;
+    bool built; /* by MmBuildMdlForNonPagedPool */
+    bool locked;
+    bool mapped;
+};
+
+struct ring_object {
+    struct slot_reference adapter;
+    void *descriptors;
+    void *completions;
+    uint64_t descriptor_address;
+    uint64_t completion_address;
+    uint32_t dut;
+    uint32_t channel;
+    uint32_t entries;
+    uint32_t tail;       /* next descriptor to fill */
+    uint32_t head;       /* next completion entry to read */
+    uint32_t phase;      /* its expected phase bit */
+    uint64_t next_tag;
+};
+
+struct slot {
+    enum slot_kind kind;
+    uint32_t older; /* neighbours in order of creation, or DMARIG_SLOT_NONE */
+    uint32_t newer;
+    uint64_t generation;
+    union {
+        struct adapter_object adapter;
+        struct buffer_object buffer;
+        struct memory_object memory;
+        struct mdl_object mdl;
+        struct ring_object ring;
+    } object;
+};
+
+struct slot_table {
+    struct slot *slots; /* DMARIG_SLOT_COUNT of them */
+    uint32_t newest;
+    uint32_t count;
+    uint64_t last_generation;
+};
+
+/* Bytes that slot_table_initialize needs. */
+#define SLOT_TABLE_BYTES (sizeof(struct slot) * DMARIG_SLOT_COUNT)
+
+/* Makes an empty table in `storage`, SLOT_TABLE_BYTES of zeros. */
+void slot_table_initialize(struct slot_table *table, void *storage);
+
+/* True when an object may be put at `index`. */
+bool slot_is_free(const struct slot_table *table, uint32_t index);
+
+/* Takes a free slot for a new object, all of whose fields are zero. */
+struct slot *slot_take(struct slot_table *table, uint32_t index, enum slot_kind kind);
+
+/* The object at `index` if it is of that kind, else NULL. */
+struct slot *slot_find(struct slot_table *table, uint32_t index, enum slot_kind kind);
+
+/* Empties a slot. */
+void slot_drop(struct slot_table *table, struct slot *slot);
+
+/* A reference to a living object. */
+struct slot_reference slot_reference_to(const struct slot_table *table, const struct slot *slot);
+
+/* The object that `reference` names if it still lives and is of that kind, else NULL. */
+struct slot *slot_resolve(struct slot_table *table, struct slot_reference reference,
+                          enum slot_kind kind);
+
+/* The newest object, or NULL; then the next older one. */
+struct slot *slot_newest(struct slot_table *table);
+struct slot *slot_older(struct slot_table *table, const struct slot *slot);
