@@ -1,22 +1,44 @@
 //! [`Engine`]: owns registers and channels, and shares time among the channels.
 
+use dmarig_abi::completion::{
+    DMA_STATUS_ABORTED, DMA_STATUS_BUS_MASTER_OFF, DMA_STATUS_POWER_STATE,
+};
+use dmarig_abi::registers::{CONTROL_RESET, DUT_CHANNELS, DUT_ID_VALUE, DUT_VERSION_VALUE};
 use thiserror::Error;
 
 use crate::bus::{DmaBus, MessageError, Ticket};
+use crate::channel::{Channel, Outbox, done};
+use crate::channel_id::ChannelId;
 use crate::event::EngineEvent;
+use crate::interrupt::InterruptUnit;
+use crate::register_file::{RegisterId, RegisterWrite, pieces};
 use crate::request::Request;
-use crate::sabotage::Sabotage;
+use crate::sabotage::{Sabotage, SabotagePlan};
+use crate::transfer::{Scratch, StepContext};
 
 /// Most bytes that a channel moves before it is the next channel's turn.
 pub const SLICE_BYTES: u64 = 1 << 20;
+/// Most requests of the host that wait at once.
+const HOST_QUEUE_MAX: usize = 64;
+/// With so many events not taken the engine does no further work.
+const EVENTS_MAX: usize = 4096;
 
-/// What a device file may choose.
+/// What a device file may choose; values out of range are brought into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineConfig {
     /// Channels with registers, 1 to `DUT_CHANNELS`.
     pub channels: u8,
     /// Address bits that the device drives, 32 to 64; a range beyond ends with `DMA_STATUS_ADDRESS`.
     pub address_width_bits: u8,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            channels: 4,
+            address_width_bits: 64,
+        }
+    }
 }
 
 /// The function's power state, as far as DMA is concerned.
@@ -31,9 +53,10 @@ pub enum PowerState {
 /// What [`Engine::run`] leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// There is work that needs no event: call again.
+    /// There is work that needs no event: take the events, serve others, call again.
     More,
-    /// Nothing to do before the next register write, host request or message answer.
+    /// Nothing to do before the next register write, host request, message answer, or room for
+    /// messages after [`crate::SubmitError::Busy`].
     Idle,
 }
 
@@ -48,6 +71,18 @@ pub struct HostQueueFull {
 /// The DMA engine of the device under test.
 #[derive(Debug)]
 pub struct Engine {
+    config: EngineConfig,
+    /// The device's channels, then the host's.
+    channels: Vec<Channel>,
+    /// The channel whose turn it is.
+    turn: usize,
+    interrupts: InterruptUnit,
+    register_scratch: u32,
+    is_bus_master: bool,
+    power_state: PowerState,
+    last_host_id: u64,
+    sabotage: SabotagePlan,
+    scratch: Scratch,
     events: Vec<EngineEvent>,
 }
 
@@ -55,47 +90,97 @@ impl Engine {
     /// An engine after power-on: D0, bus mastering off.
     #[must_use]
     pub fn new(config: EngineConfig) -> Self {
-        let _ = config;
-        Self { events: Vec::new() }
+        let max_channels = u8::try_from(DUT_CHANNELS).unwrap_or(u8::MAX);
+        let config = EngineConfig {
+            channels: config.channels.clamp(1, max_channels),
+            address_width_bits: config.address_width_bits.clamp(32, 64),
+        };
+        let ids = (0..=config.channels).map(ChannelId::new);
+        Self {
+            config,
+            channels: ids.map(Channel::new).collect(),
+            turn: 0,
+            interrupts: InterruptUnit::default(),
+            register_scratch: 0,
+            is_bus_master: false,
+            power_state: PowerState::D0,
+            last_host_id: 0,
+            sabotage: SabotagePlan::default(),
+            scratch: Scratch::new(),
+            events: Vec::new(),
+        }
     }
 
     /// Reads from the register BAR: any offset, any length; what is no register reads as zero.
     pub fn read(&self, offset: u64, data: &mut [u8], mapping_epoch: u64) {
-        let _ = (offset, mapping_epoch);
         data.fill(0);
+        for piece in pieces(offset, data.len(), self.config.channels) {
+            let channel = piece.channel.and_then(|id| self.channels.get(id.index()));
+            let value = match channel {
+                Some(channel) => channel.register(piece.register),
+                None => self.register(piece.register, mapping_epoch),
+            };
+            let bytes = value.to_le_bytes();
+            let from = bytes.iter().skip(piece.start);
+            let to = &mut data[piece.range];
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
     }
 
-    /// Writes to the register BAR: any offset, any length. A doorbell only notes the work; it is done
-    /// by [`Self::run`].
+    /// Writes to the register BAR: any offset, any length. A doorbell only latches the work; it is
+    /// done by [`Self::run`]. `mapping_epoch` is stamped on requests that the write issues or ends.
     pub fn write(&mut self, offset: u64, data: &[u8], mapping_epoch: u64) {
-        let _ = (offset, data, mapping_epoch);
+        for piece in pieces(offset, data.len(), self.config.channels) {
+            let write = RegisterWrite {
+                start: piece.start,
+                bytes: &data[piece.range],
+            };
+            let channel = piece
+                .channel
+                .and_then(|id| self.channels.get_mut(id.index()));
+            let Some(channel) = channel else {
+                self.write_register(piece.register, write, mapping_epoch);
+                continue;
+            };
+            let record = channel.write_register(piece.register, write, mapping_epoch);
+            // A guest that rings without end must not fill memory with refusals.
+            if let Some(record) = record.filter(|_| self.events.len() < EVENTS_MAX) {
+                self.events.push(done(record));
+            }
+        }
     }
 
     /// Brings everything to its state after power-on, as a function-level or conventional reset does.
-    /// Requests under way end with `DMA_STATUS_ABORTED`; bus mastering and power state stay as set.
+    /// Requests under way end with `DMA_STATUS_ABORTED`. Bus mastering and power state stay as set,
+    /// and so does a sabotage.
     pub fn reset(&mut self, mapping_epoch: u64) {
-        let _ = mapping_epoch;
+        for channel in &mut self.channels {
+            channel.reset(mapping_epoch, &mut self.events);
+        }
+        self.interrupts = InterruptUnit::default();
+        self.register_scratch = 0;
+        self.sabotage.forget_held();
     }
 
     /// Tells the engine the bus master bit of the command register.
     pub fn set_bus_master(&mut self, enabled: bool) {
-        let _ = enabled;
+        self.is_bus_master = enabled;
     }
 
     /// Tells the engine the function's power state.
     pub fn set_power_state(&mut self, state: PowerState) {
-        let _ = state;
+        self.power_state = state;
     }
 
     /// Sets a sabotage that acts `times` times, or takes it away.
     pub fn set_sabotage(&mut self, sabotage: Option<Sabotage>, times: u32) {
-        let _ = (sabotage, times);
+        self.sabotage.set(sabotage, times);
     }
 
     /// How many times the sabotage set last has acted.
     #[must_use]
     pub fn sabotage_fired(&self) -> u32 {
-        0
+        self.sabotage.fired()
     }
 
     /// Queues a device-side request of the host; its record carries the number returned here.
@@ -103,31 +188,135 @@ impl Engine {
     /// # Errors
     /// [`HostQueueFull`].
     pub fn submit_host(&mut self, request: Request) -> Result<u64, HostQueueFull> {
-        let _ = request;
-        Ok(0)
+        let host = self.channels.last_mut().expect("new() made this channel");
+        let queued = host.host_queue.len();
+        if queued >= HOST_QUEUE_MAX {
+            return Err(HostQueueFull { queued });
+        }
+        self.last_host_id += 1;
+        host.host_queue.push_back((self.last_host_id, request));
+        Ok(self.last_host_id)
     }
 
     /// Lets the channels work in turn, at most `slices` slices of at most [`SLICE_BYTES`].
     pub fn run(&mut self, bus: &mut impl DmaBus, slices: u32) -> Progress {
-        let _ = (bus, slices);
+        let mut idle_in_a_row = 0;
+        let mut slices_left = slices;
+        while idle_in_a_row < self.channels.len() {
+            if slices_left == 0 || self.events.len() >= EVENTS_MAX {
+                return Progress::More;
+            }
+            if self.run_slice(bus) {
+                slices_left -= 1;
+                idle_in_a_row = 0;
+            } else {
+                idle_in_a_row += 1;
+            }
+        }
         Progress::Idle
     }
 
     /// Takes the platform's answer to a message: the bytes of a read, or nothing for a write. Call
-    /// [`Self::run`] afterwards. Answers to forgotten messages are ignored.
+    /// [`Self::run`] afterwards. Every ticket is to be answered once, if need be with an error: its
+    /// channel does nothing else until then. Answers to unknown tickets are ignored.
     pub fn message_done(&mut self, ticket: Ticket, answer: Result<&[u8], MessageError>) {
-        let _ = (ticket, answer);
+        for channel in &mut self.channels {
+            if channel.message_done(ticket, answer) {
+                return;
+            }
+        }
+    }
+
+    /// Answers all messages under way with [`MessageError::Disconnected`].
+    pub fn disconnected(&mut self) {
+        self.channels.iter_mut().for_each(Channel::disconnected);
     }
 
     /// Whether the function wants its INTx line asserted: an enabled cause whose request asked for
     /// an interrupt has not been cleared yet.
     #[must_use]
     pub fn is_intx_asserted(&self) -> bool {
-        false
+        self.interrupts.is_asserted()
     }
 
     /// Hands out what has happened since the last call, in order.
     pub fn take_events(&mut self) -> Vec<EngineEvent> {
         std::mem::take(&mut self.events)
+    }
+
+    /// The next channel's slice: whether it was used up.
+    fn run_slice(&mut self, bus: &mut impl DmaBus) -> bool {
+        let turn = self.turn;
+        self.turn = (turn + 1) % self.channels.len();
+        let mut ctx = StepContext {
+            bus,
+            scratch: &mut self.scratch,
+            sabotage: &mut self.sabotage,
+            gate: match (self.power_state, self.is_bus_master) {
+                (PowerState::Low, _) => Err(DMA_STATUS_POWER_STATE),
+                (PowerState::D0, false) => Err(DMA_STATUS_BUS_MASTER_OFF),
+                (PowerState::D0, true) => Ok(()),
+            },
+            last_address: u64::MAX >> (64 - self.config.address_width_bits),
+            budget_bytes: SLICE_BYTES,
+        };
+        let mut outbox = Outbox {
+            events: &mut self.events,
+            interrupts: &mut self.interrupts,
+        };
+        self.channels
+            .get_mut(turn)
+            .is_some_and(|channel| channel.run_slice(&mut ctx, &mut outbox))
+    }
+
+    /// The value of a register of the whole function.
+    fn register(&self, register: RegisterId, mapping_epoch: u64) -> u64 {
+        match register {
+            RegisterId::Id => u64::from(DUT_ID_VALUE),
+            RegisterId::Version => u64::from(DUT_VERSION_VALUE),
+            RegisterId::Capabilities => u64::from(u16::from_le_bytes([
+                self.config.channels,
+                self.config.address_width_bits,
+            ])),
+            RegisterId::Scratch => u64::from(self.register_scratch),
+            RegisterId::InterruptCause => u64::from(self.interrupts.cause()),
+            RegisterId::InterruptEnable => u64::from(self.interrupts.enable()),
+            RegisterId::MappingEpoch => mapping_epoch,
+            _ => 0,
+        }
+    }
+
+    /// Takes a write to a register of the whole function.
+    fn write_register(
+        &mut self,
+        register: RegisterId,
+        write: RegisterWrite<'_>,
+        mapping_epoch: u64,
+    ) {
+        match register {
+            RegisterId::Control if write.over_u32(0) & CONTROL_RESET != 0 => {
+                self.control_reset(mapping_epoch);
+            }
+            RegisterId::Scratch => {
+                self.register_scratch = write.over_u32(self.register_scratch);
+            }
+            RegisterId::InterruptCause => self.interrupts.clear(write.over_u32(0)),
+            RegisterId::InterruptEnable => {
+                let enable = write.over_u32(self.interrupts.enable());
+                for vector in self.interrupts.set_enable(enable) {
+                    self.events.push(EngineEvent::Interrupt { vector });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The driver's reset: channels that had a request of register mode under way say so.
+    fn control_reset(&mut self, mapping_epoch: u64) {
+        let was_busy: Vec<_> = self.channels.iter().map(Channel::is_busy).collect();
+        self.reset(mapping_epoch);
+        for (channel, _) in self.channels.iter_mut().zip(was_busy).filter(|pair| pair.1) {
+            channel.result.status = DMA_STATUS_ABORTED;
+        }
     }
 }

@@ -8,11 +8,19 @@
 #![forbid(unsafe_code)]
 
 pub mod bus;
+mod channel;
 pub mod channel_id;
+mod doorbell;
 pub mod engine;
 pub mod event;
+mod interrupt;
+mod operation;
+mod register_file;
 pub mod request;
+mod ring;
 pub mod sabotage;
+mod stage;
+mod transfer;
 
 pub use bus::{
     BusFault, BusFaultKind, Direction, DmaBus, MESSAGE_MAX_SIZE_BYTES, MessageError, SubmitError,

@@ -1,7 +1,12 @@
 //! [`Sabotage`]: deliberate misbehavior, the negative control of the oracles.
 //!
-//! The engine asks at the points named here and at no others; with no sabotage set each of them is
-//! one comparison. Only payload writes are sabotaged, never descriptor fetches or completion entries.
+//! The engine asks its [`SabotagePlan`] at the payload writes and nowhere else; with no sabotage set
+//! that is one comparison. Descriptor fetches and completion entries are never sabotaged.
+
+use dmarig_abi::Iova;
+
+use crate::bus::DmaBus;
+use crate::channel_id::ChannelId;
 
 /// One way to misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,10 +15,111 @@ pub enum Sabotage {
     FlipBit,
     /// One payload write is not made; CRC and status claim that it was.
     SkipWrite,
-    /// Behind the last byte of a request's destination one more byte is changed.
+    /// Behind the last byte of a request's destination one more byte is changed, if a mapping lets us.
     WritePastEnd,
     /// Completion entry, status and vector become visible although the request's last write is not
     /// made. It is held back until the channel's next request begins, the worst case that a missing
     /// acknowledgement allows, so that the outcome does not hang on timing.
     CompleteEarly,
+}
+
+/// What is to be done with one payload write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteAction {
+    /// As asked.
+    Make,
+    /// With one bit flipped.
+    Flip,
+    /// Not at all.
+    Skip,
+    /// With one more byte behind it.
+    Extend,
+    /// Later.
+    Hold,
+}
+
+/// A write that [`Sabotage::CompleteEarly`] keeps back.
+#[derive(Debug)]
+struct HeldWrite {
+    channel: ChannelId,
+    destination: Iova,
+    data: Vec<u8>,
+}
+
+/// The sabotage that is set, and what it has done.
+#[derive(Debug, Default)]
+pub(crate) struct SabotagePlan {
+    kind: Option<Sabotage>,
+    remaining: u32,
+    fired: u32,
+    /// At most one for each channel.
+    held: Vec<HeldWrite>,
+}
+
+impl SabotagePlan {
+    pub(crate) fn set(&mut self, kind: Option<Sabotage>, times: u32) {
+        self.kind = kind;
+        self.remaining = times;
+        self.fired = 0;
+    }
+
+    pub(crate) fn fired(&self) -> u32 {
+        self.fired
+    }
+
+    /// The named point: what to do with a payload write. `is_last`: it ends its request.
+    pub(crate) fn action(&self, is_last: bool) -> WriteAction {
+        match self.kind {
+            Some(_) if self.remaining == 0 => WriteAction::Make,
+            Some(Sabotage::FlipBit) => WriteAction::Flip,
+            Some(Sabotage::SkipWrite) => WriteAction::Skip,
+            Some(Sabotage::WritePastEnd) if is_last => WriteAction::Extend,
+            Some(Sabotage::CompleteEarly) if is_last => WriteAction::Hold,
+            _ => WriteAction::Make,
+        }
+    }
+
+    /// Notes that an action other than `Make` has been carried out.
+    pub(crate) fn note_fired(&mut self) {
+        self.remaining = self.remaining.saturating_sub(1);
+        self.fired += 1;
+    }
+
+    pub(crate) fn hold(&mut self, channel: ChannelId, destination: Iova, data: &[u8]) {
+        self.held.push(HeldWrite {
+            channel,
+            destination,
+            data: data.to_vec(),
+        });
+    }
+
+    /// Makes the writes held back for a channel; nobody looks at their outcome.
+    pub(crate) fn release(&mut self, channel: ChannelId, bus: &mut impl DmaBus) {
+        for write in self.held.extract_if(.., |write| write.channel == channel) {
+            if bus.write(write.destination, &write.data).is_err() {
+                let _ = bus.submit_write(write.destination, &write.data);
+            }
+        }
+    }
+
+    /// Forgets the writes held back, as a reset does.
+    pub(crate) fn forget_held(&mut self) {
+        self.held.clear();
+    }
+}
+
+/// Flips one bit in the middle of `data`; doing it twice restores it.
+pub(crate) fn flip_bit(data: &mut [u8]) {
+    let middle = data.len() / 2;
+    if let Some(byte) = data.get_mut(middle) {
+        *byte ^= 1;
+    }
+}
+
+/// Changes the byte at `iova`, if a mapping permits.
+pub(crate) fn change_byte(bus: &mut impl DmaBus, iova: Option<Iova>) {
+    let Some(iova) = iova else { return };
+    let mut byte = [0];
+    let _ = bus.read(iova, &mut byte);
+    let _ = bus.write(iova, &[!byte[0]]);
 }

@@ -298,7 +298,7 @@ fn page_range(iova: Iova, len_bytes: u64, offset_bytes: u64) -> Result<(u64, u64
     if len_bytes == 0 {
         return Err(MappingError::Empty { iova });
     }
-    if (iova | len_bytes | offset_bytes) % PAGE_SIZE_BYTES != 0 {
+    if !(iova | len_bytes | offset_bytes).is_multiple_of(PAGE_SIZE_BYTES) {
         return Err(MappingError::Misaligned {
             iova,
             len_bytes,

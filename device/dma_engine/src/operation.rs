@@ -1,0 +1,139 @@
+//! [`Operation`]: what a transfer does with bytes, independent of how they travel.
+
+use dmarig_abi::completion::{COMPLETION_SIZE_BYTES, DMA_STATUS_OPCODE};
+use dmarig_abi::descriptor::{
+    DESCRIPTOR_SIZE_BYTES, DMA_OP_COPY, DMA_OP_CRC, DMA_OP_FILL, DMA_OP_NOP, DMA_OP_VERIFY_PATTERN,
+    DMA_OP_WRITE_PATTERN,
+};
+use dmarig_abi::pattern::fill_pattern;
+
+use crate::request::Request;
+
+/// One operation with its parameters.
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    Nop,
+    WritePattern {
+        seed: u64,
+    },
+    VerifyPattern {
+        seed: u64,
+    },
+    Crc,
+    Copy,
+    Fill {
+        byte: u8,
+    },
+    /// The engine's own: reads a descriptor.
+    FetchDescriptor {
+        bytes: [u8; DESCRIPTOR_SIZE_BYTES],
+    },
+    /// The engine's own: writes a completion entry.
+    StoreCompletion {
+        bytes: [u8; COMPLETION_SIZE_BYTES],
+    },
+}
+
+/// The first byte that differs from the pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    pub offset: u64,
+    pub expected: u8,
+    pub seen: u8,
+}
+
+impl Operation {
+    /// Decodes a request's operation code; an unknown one is `DMA_STATUS_OPCODE`.
+    pub(crate) fn decode(request: &Request) -> Result<Self, u16> {
+        Ok(match request.opcode {
+            DMA_OP_NOP => Self::Nop,
+            DMA_OP_WRITE_PATTERN => Self::WritePattern { seed: request.seed },
+            DMA_OP_VERIFY_PATTERN => Self::VerifyPattern { seed: request.seed },
+            DMA_OP_CRC => Self::Crc,
+            DMA_OP_COPY => Self::Copy,
+            DMA_OP_FILL => Self::Fill {
+                byte: request.seed.to_le_bytes()[0],
+            },
+            _ => return Err(DMA_STATUS_OPCODE),
+        })
+    }
+
+    /// Whether memory is read at the request's source.
+    pub(crate) fn reads(&self) -> bool {
+        matches!(
+            self,
+            Self::VerifyPattern { .. } | Self::Crc | Self::Copy | Self::FetchDescriptor { .. }
+        )
+    }
+
+    /// Whether memory is written at the request's destination.
+    pub(crate) fn writes(&self) -> bool {
+        matches!(
+            self,
+            Self::WritePattern { .. }
+                | Self::Copy
+                | Self::Fill { .. }
+                | Self::StoreCompletion { .. }
+        )
+    }
+
+    /// Whether the bytes are what the request is about, not the ring's upkeep.
+    pub(crate) fn is_payload(&self) -> bool {
+        !matches!(
+            self,
+            Self::FetchDescriptor { .. } | Self::StoreCompletion { .. }
+        )
+    }
+
+    /// Makes the bytes to write at `offset`; a copy has them already.
+    pub(crate) fn generate(&self, offset: u64, data: &mut [u8]) {
+        match self {
+            Self::WritePattern { seed } => fill_pattern(*seed, offset, data),
+            Self::Fill { byte } => data.fill(*byte),
+            Self::StoreCompletion { bytes } => {
+                let rest = bytes.iter().skip(usize_or_max(offset));
+                data.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            }
+            _ => {}
+        }
+    }
+
+    /// Looks at bytes that have come from `offset`; `expected` is room for the pattern.
+    pub(crate) fn absorb(
+        &mut self,
+        offset: u64,
+        data: &[u8],
+        expected: &mut [u8],
+    ) -> Option<Mismatch> {
+        match self {
+            Self::VerifyPattern { seed } => {
+                let expected = &mut expected[..data.len()];
+                fill_pattern(*seed, offset, expected);
+                first_difference(offset, expected, data)
+            }
+            Self::FetchDescriptor { bytes } => {
+                let room = bytes.iter_mut().skip(usize_or_max(offset));
+                room.zip(data).for_each(|(to, from)| *to = *from);
+                None
+            }
+            _ => None,
+        }
+    }
+}
+
+fn first_difference(offset: u64, expected: &[u8], seen: &[u8]) -> Option<Mismatch> {
+    if expected == seen {
+        return None;
+    }
+    let pairs = expected.iter().zip(seen);
+    let (index, (expected, seen)) = pairs.enumerate().find(|(_, (a, b))| a != b)?;
+    Some(Mismatch {
+        offset: offset + index as u64,
+        expected: *expected,
+        seen: *seen,
+    })
+}
+
+fn usize_or_max(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
