@@ -1,1 +1,7 @@
-fn main() {}
+//! The `dmarig` program; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dmarig::run(std::env::args_os()).into()
+}

@@ -1,0 +1,238 @@
+//! The command line. Parses only: touches no file, no device, no environment.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use contract::{Remapping, SUITES};
+
+use crate::exit_code;
+use crate::sabotage::SABOTAGES;
+
+/// Tests Windows DMA drivers without hardware: a virtual device, stock QEMU, an embedded guest.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "dmarig", version, after_help = exit_code::HELP, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands; each has a file in `commands`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Start device, QEMU and guest, run the cases, judge them
+    Run(RunArgs),
+    /// List cases, suites or sabotages
+    List(ListArgs),
+    /// Check whether this machine has what a run needs
+    Doctor(DoctorArgs),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Arguments of `dmarig run`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = exit_code::HELP)]
+pub struct RunArgs {
+    /// Which cases
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+
+    /// Guest that loads the driver
+    #[arg(long, value_enum, default_value_t)]
+    pub guest: Guest,
+
+    /// Modes of DMA remapping to run in
+    #[arg(long, value_enum, default_value_t)]
+    pub remapping: RemappingChoice,
+
+    /// Folder for junit.xml, events.jsonl and logs
+    #[arg(long, value_name = "DIR", default_value = "dmarig-out")]
+    pub out: PathBuf,
+
+    /// Make a part misbehave, to see the checks turn red (see `dmarig list --sabotages`)
+    #[arg(long, value_name = "NAME", value_parser = sabotage_names(), hide_possible_values = true)]
+    pub sabotage: Option<String>,
+
+    /// Longest time that the boot or one case may take
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub timeout: Duration,
+
+    /// Accelerator of QEMU
+    #[arg(long, value_enum, default_value_t)]
+    pub accel: AccelArg,
+
+    /// Do not pin QEMU and the device process to one CPU
+    #[arg(long)]
+    pub no_pin: bool,
+
+    /// Print the event stream (JSON lines) instead of text for people
+    #[arg(long)]
+    pub json: bool,
+
+    /// Where the parts lie
+    #[command(flatten)]
+    pub parts: PartArgs,
+}
+
+/// Which cases; shared by `run` and `list`.
+#[derive(Clone, Debug, Args)]
+pub struct SelectionArgs {
+    /// Suite of cases
+    #[arg(long, value_name = "NAME", value_parser = suite_names(), default_value = SUITES[0].name)]
+    pub suite: String,
+
+    /// Only cases whose id or rule matches, such as 'CM-9*'; may be given more than once
+    #[arg(long, value_name = "GLOB")]
+    pub filter: Vec<String>,
+}
+
+/// Where the parts of the rig lie, if not where they are built.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Parts")]
+pub struct PartArgs {
+    /// QEMU 11.1 or newer (else: DMARIG_QEMU, PATH, the cache of scripts/setup)
+    #[arg(long, value_name = "PATH")]
+    pub qemu: Option<PathBuf>,
+
+    /// Driver to load instead of the built dmarig.sys
+    #[arg(long, value_name = "PATH")]
+    pub driver: Option<PathBuf>,
+
+    /// Kernel of the nt guest
+    #[arg(long, value_name = "PATH")]
+    pub kernel: Option<PathBuf>,
+
+    /// Device process
+    #[arg(long, value_name = "PATH")]
+    pub device_binary: Option<PathBuf>,
+}
+
+/// Arguments of `dmarig list`.
+#[derive(Clone, Debug, Args)]
+pub struct ListArgs {
+    /// Which cases
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+
+    /// List the sabotages instead
+    #[arg(long, conflicts_with = "suites")]
+    pub sabotages: bool,
+
+    /// List the suites instead
+    #[arg(long)]
+    pub suites: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `dmarig doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Where the parts lie
+    #[command(flatten)]
+    pub parts: PartArgs,
+}
+
+/// Guests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Guest {
+    /// The embedded NT-compatible kernel
+    #[default]
+    Nt,
+}
+
+/// Modes of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum RemappingChoice {
+    /// The IOMMU translates
+    On,
+    /// Translation is left disabled
+    Off,
+    /// One boot each
+    #[default]
+    Both,
+}
+
+impl RemappingChoice {
+    /// The modes, in the order in which they run.
+    #[must_use]
+    pub const fn modes(self) -> &'static [Remapping] {
+        match self {
+            Self::On => &[Remapping::On],
+            Self::Off => &[Remapping::Off],
+            Self::Both => &[Remapping::On, Remapping::Off],
+        }
+    }
+}
+
+/// Accelerators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum AccelArg {
+    /// KVM where it serves, else TCG
+    #[default]
+    Auto,
+    /// KVM or nothing
+    Kvm,
+    /// QEMU's own translator
+    Tcg,
+}
+
+impl From<AccelArg> for qemu::AccelChoice {
+    fn from(argument: AccelArg) -> Self {
+        match argument {
+            AccelArg::Auto => Self::Auto,
+            AccelArg::Kvm => Self::Kvm,
+            AccelArg::Tcg => Self::Tcg,
+        }
+    }
+}
+
+/// Longest `--timeout`, so that sums of it never overflow.
+const TIMEOUT_MAX_SECONDS: u64 = 24 * 60 * 60;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<u64>() {
+        Ok(seconds @ 1..=TIMEOUT_MAX_SECONDS) => Ok(Duration::from_secs(seconds)),
+        _ => Err(format!("a number from 1 to {TIMEOUT_MAX_SECONDS}")),
+    }
+}
+
+fn suite_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(SUITES.iter().map(|suite| suite.name))
+}
+
+fn sabotage_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(SABOTAGES.iter().map(|sabotage| sabotage.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn timeout_is_bounded_on_both_sides() {
+        for bad in ["0", "-1", "86401", "1.5", ""] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+        assert_eq!(seconds("86400"), Ok(Duration::from_secs(86400)));
+    }
+}

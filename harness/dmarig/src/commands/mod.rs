@@ -1,0 +1,16 @@
+//! The subcommands, a file each. Results go to standard output, errors to standard error.
+
+pub mod completions;
+pub mod doctor;
+pub mod list;
+pub mod run;
+
+use std::io::{self, Write};
+
+use crate::exit_code::Exit;
+
+/// Prints a result. That nobody reads it (a closed pipe) is no failure of ours.
+fn print(text: &str, exit: Exit) -> Exit {
+    let _ = io::stdout().write_all(text.as_bytes());
+    exit
+}

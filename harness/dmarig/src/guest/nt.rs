@@ -1,0 +1,171 @@
+//! The embedded `nt` guest: its boot archive, its command line, its farewell.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use contract::Remapping;
+use cpio::newc;
+
+use crate::sabotage::{Place, Sabotage};
+
+/// Guest memory. Below 2 GiB, q35 has no hole: a byte's guest physical address equals its offset in
+/// the memory file, which is what lets the device's mapping table be compared with PFNs.
+pub const MEMORY_MIB: u32 = 256;
+
+/// Console command that removes the devices, unloads the driver, reports leaks and ends the guest.
+pub const SHUTDOWN_COMMAND: &str = "shutdown\n";
+
+/// Longest driver file name, as Windows' file systems have it.
+const NAME_MAX_BYTES: usize = 255;
+const FILE_MODE: u32 = 0o100_644;
+
+/// Why there is no boot archive.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The driver cannot be read.
+    #[error("cannot read the driver {}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The driver's name cannot stand on the kernel's command line.
+    #[error(
+        "the driver's file name {name:?} is not usable\nhelp: name it like dmarig.sys: letters, digits, '-', '_' and '.'"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// The archive cannot be written.
+    #[error("cannot write the boot archive {}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Words of the kernel's command line: `key=value`, parted by blanks.
+#[must_use]
+pub fn command_line(
+    remapping: Remapping,
+    driver_name: &str,
+    sabotage: Option<&Sabotage>,
+) -> String {
+    let mut line = format!(
+        "remapping={} verifier=on strict-imports=off driver={driver_name}",
+        remapping.as_str()
+    );
+    if let Some(sabotage) = sabotage.filter(|sabotage| sabotage.place == Place::Guest) {
+        line.push_str(" sabotage=");
+        line.push_str(sabotage.name);
+    }
+    line
+}
+
+/// The driver's file name, if it can stand on the command line and in the archive.
+///
+/// # Errors
+/// It cannot.
+pub fn driver_name(driver: &Path) -> Result<&str, ArchiveError> {
+    let name = driver.file_name().unwrap_or_default();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    match name.to_str() {
+        Some(text)
+            if !text.is_empty() && text.len() <= NAME_MAX_BYTES && text.chars().all(is_plain) =>
+        {
+            Ok(text)
+        }
+        _ => Err(ArchiveError::Name {
+            name: name.to_string_lossy().into_owned(),
+        }),
+    }
+}
+
+/// Writes the boot module: a cpio archive with the driver.
+///
+/// # Errors
+/// The driver cannot be read, has an unusable name, or the archive cannot be written.
+pub fn write_archive(driver: &Path, archive: &Path) -> Result<(), ArchiveError> {
+    let name = driver_name(driver)?;
+    let image = fs::read(driver).map_err(|source| ArchiveError::Read {
+        path: driver.into(),
+        source,
+    })?;
+    let bytes = build_archive(&[(&format!("drivers/{name}"), &image)]);
+    bytes
+        .and_then(|bytes| fs::write(archive, bytes))
+        .map_err(|source| ArchiveError::Write {
+            path: archive.into(),
+            source,
+        })
+}
+
+fn build_archive(files: &[(&str, &[u8])]) -> io::Result<Vec<u8>> {
+    let mut archive = Vec::new();
+    for (number, (name, content)) in (1..).zip(files) {
+        let size = u32::try_from(content.len())
+            .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "4 GiB or more"))?;
+        let mut writer = newc::Builder::new(name)
+            .ino(number)
+            .mode(FILE_MODE)
+            .nlink(1)
+            .write(&mut archive, size);
+        writer.write_all(content)?;
+        writer.finish()?;
+    }
+    newc::trailer(&mut archive)?;
+    Ok(archive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sabotage;
+
+    #[test]
+    fn archive_holds_the_driver_under_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let driver = folder.path().join("my_driver.sys");
+        fs::write(&driver, b"MZ image").expect("written");
+        let archive = folder.path().join("boot.cpio");
+        write_archive(&driver, &archive).expect("archived");
+
+        let bytes = fs::read(&archive).expect("there");
+        let mut reader = newc::Reader::new(&bytes[..]).expect("an archive");
+        assert_eq!(reader.entry().name(), "drivers/my_driver.sys");
+        let mut content = Vec::new();
+        io::copy(&mut reader, &mut content).expect("read");
+        assert_eq!(content, b"MZ image");
+        let rest = reader.finish().expect("finished");
+        assert!(
+            newc::Reader::new(rest)
+                .expect("a trailer")
+                .entry()
+                .is_trailer()
+        );
+    }
+
+    #[test]
+    fn driver_name_that_would_break_the_command_line_is_refused() {
+        for bad in ["/d/a b.sys", "/d/a=b.sys", "/d/ä.sys", "/", "/d/.."] {
+            assert!(driver_name(Path::new(bad)).is_err(), "{bad}");
+        }
+        assert_eq!(
+            driver_name(Path::new("/d/a-b_1.sys")).ok(),
+            Some("a-b_1.sys")
+        );
+    }
+
+    #[test]
+    fn only_sabotages_of_the_guest_stand_on_its_command_line() {
+        let line = |name| command_line(Remapping::On, "d.sys", sabotage::find(name));
+        assert!(line("nt-leave-mapping").ends_with("sabotage=nt-leave-mapping"));
+        assert!(!line("device-flip-bit").contains("sabotage"));
+        assert!(line("").starts_with("remapping=on "));
+    }
+}

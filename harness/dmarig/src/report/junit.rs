@@ -1,0 +1,142 @@
+//! [`JunitReport`]: `junit.xml`, written anew after every case, so that it is whole at any moment.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::{ReportError, Reporter};
+use crate::event::{CaseResult, Event, FindingRecord, Record, Verdict};
+
+/// Collects results; one JUnit suite for each mode, one test case for each case.
+pub struct JunitReport {
+    path: PathBuf,
+    suite: String,
+    results: Vec<CaseResult>,
+    total: Duration,
+}
+
+impl JunitReport {
+    /// Writes to `path`.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.into(),
+            suite: "dmarig".into(),
+            results: Vec::new(),
+            total: Duration::ZERO,
+        }
+    }
+
+    fn write(&self) -> Result<(), ReportError> {
+        let failed = |source| ReportError {
+            path: self.path.clone(),
+            source,
+        };
+        let text = self
+            .report()
+            .to_string()
+            .map_err(|error| failed(std::io::Error::other(error)))?;
+        // A reader never sees half a file.
+        let fresh = self.path.with_extension("xml.new");
+        fs::write(&fresh, text)
+            .and_then(|()| fs::rename(&fresh, &self.path))
+            .map_err(failed)
+    }
+
+    fn report(&self) -> Report {
+        let mut report = Report::new(self.suite.as_str());
+        report.set_time(self.total);
+        let mut modes: Vec<_> = self.results.iter().map(|result| result.remapping).collect();
+        modes.dedup();
+        for mode in modes {
+            let name = format!("{}.remapping-{}", self.suite, mode.name());
+            let mut suite = TestSuite::new(name.as_str());
+            let results = self
+                .results
+                .iter()
+                .filter(|result| result.remapping == mode);
+            suite.add_test_cases(results.clone().map(|result| test_case(result, &name)));
+            suite.set_time(results.map(duration).sum());
+            report.add_test_suite(suite);
+        }
+        report
+    }
+}
+
+impl Reporter for JunitReport {
+    fn record(&mut self, record: &Record) -> Result<(), ReportError> {
+        self.total = Duration::from_millis(record.time_ms);
+        match &record.event {
+            Event::RunStarted { suite, .. } => self.suite = suite.clone(),
+            Event::CaseEnded(result) => self.results.push(result.clone()),
+            Event::RunEnded(_) => {}
+            _ => return Ok(()),
+        }
+        self.write()
+    }
+}
+
+fn test_case(result: &CaseResult, classname: &str) -> TestCase {
+    let mut case = TestCase::new(result.id.as_str(), status(&result.verdict));
+    case.set_classname(classname);
+    case.set_time(duration(result));
+    case.add_property(("rule", result.rule.as_str()));
+    case.add_property(("title", result.title.as_str()));
+    if !result.observations.is_empty() {
+        case.set_system_out(result.observations.join("\n"));
+    }
+    case
+}
+
+fn status(verdict: &Verdict) -> TestCaseStatus {
+    match verdict {
+        Verdict::Passed => TestCaseStatus::success(),
+        Verdict::Failed { findings } => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            if let Some(first) = findings.first() {
+                status.set_type(format!("{} view", first.view));
+                status.set_message(describe(first));
+            }
+            let all: Vec<String> = findings.iter().map(describe).collect();
+            status.set_description(all.join("\n"));
+            status
+        }
+        Verdict::Broken { reason } => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_type("broken");
+            status.set_message(reason.as_str());
+            status
+        }
+        Verdict::Skipped { reason } | Verdict::NotRun { reason } => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(reason.as_str());
+            status
+        }
+    }
+}
+
+/// One finding in one line.
+pub(super) fn describe(finding: &FindingRecord) -> String {
+    let mut text = format!("{} view: {}", finding.view, finding.what);
+    if let Some(buffer) = &finding.buffer {
+        text.push_str(", buffer ");
+        text.push_str(buffer);
+    }
+    if let Some(address) = &finding.logical_address {
+        text.push_str(", logical address ");
+        text.push_str(address);
+    }
+    format!(
+        "{text}: expected {}, seen {}",
+        finding.expected, finding.seen
+    )
+}
+
+fn duration(result: &CaseResult) -> Duration {
+    Duration::try_from_secs_f64(result.duration_ms / 1000.0).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

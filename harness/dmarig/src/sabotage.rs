@@ -1,0 +1,93 @@
+//! The sabotages: ways to make a part misbehave, so that an oracle can be seen to turn red.
+
+use control_api::request::Sabotage as DeviceSabotage;
+
+/// Who misbehaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The device process, told over the control socket.
+    Device(DeviceSabotage),
+    /// The `nt` guest or its driver, told on the kernel's command line.
+    Guest,
+}
+
+/// One sabotage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sabotage {
+    /// The name for `--sabotage`.
+    pub name: &'static str,
+    /// What happens, in one line.
+    pub title: &'static str,
+    /// Who does it.
+    pub place: Place,
+}
+
+/// All of them.
+pub const SABOTAGES: &[Sabotage] = &[
+    Sabotage {
+        name: "device-flip-bit",
+        title: "the device flips one bit of the payload it writes",
+        place: Place::Device(DeviceSabotage::DeviceFlipBit),
+    },
+    Sabotage {
+        name: "device-skip-write",
+        title: "the device leaves out a payload write and reports it as done",
+        place: Place::Device(DeviceSabotage::DeviceSkipWrite),
+    },
+    Sabotage {
+        name: "device-write-past-end",
+        title: "the device writes one byte past the end",
+        place: Place::Device(DeviceSabotage::DeviceWritePastEnd),
+    },
+    Sabotage {
+        name: "device-complete-early",
+        title: "the device reports completion before its writes are done",
+        place: Place::Device(DeviceSabotage::DeviceCompleteEarly),
+    },
+    Sabotage {
+        name: "device-stale-mapping",
+        title: "the device goes on using a translation that was removed",
+        place: Place::Device(DeviceSabotage::DeviceStaleMapping),
+    },
+    Sabotage {
+        name: "nt-leave-mapping",
+        title: "nt leaves a mapping behind when a common buffer is freed",
+        place: Place::Guest,
+    },
+    Sabotage {
+        name: "nt-split-logical",
+        title: "nt returns a logical range that is not contiguous",
+        place: Place::Guest,
+    },
+    Sabotage {
+        name: "driver-false-success",
+        title: "the driver reports success for a call that was refused",
+        place: Place::Guest,
+    },
+];
+
+/// Finds a sabotage by name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Sabotage> {
+    SABOTAGES.iter().find(|sabotage| sabotage.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_sabotages_bear_their_name_on_the_control_socket() {
+        for sabotage in SABOTAGES {
+            if let Place::Device(wire) = sabotage.place {
+                let wire_name = serde_json::to_value(wire).expect("a plain name");
+                assert_eq!(wire_name, sabotage.name);
+            }
+        }
+        let n_device = SABOTAGES
+            .iter()
+            .filter(|sabotage| matches!(sabotage.place, Place::Device(_)))
+            .count();
+        assert_eq!(n_device, DeviceSabotage::ALL.len());
+    }
+}
