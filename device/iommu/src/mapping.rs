@@ -165,7 +165,8 @@ impl<B: Copy + PartialEq> MappingTable<B> {
             });
         }
         self.clear(first, last, &mut removed);
-        self.grow_to(last);
+        // One page further, so that a range as large as the root becomes one leaf above it.
+        self.grow_to(last + 1);
         let entry = Entry {
             first,
             last,
@@ -280,9 +281,9 @@ impl<B: Copy + PartialEq> MappingTable<B> {
         size_pages
     }
 
-    /// Puts levels on top until the table reaches `last_page`.
-    fn grow_to(&mut self, last_page: u64) {
-        while last_page >> (self.height * LEVEL_BITS) != 0 {
+    /// Puts levels on top until the table reaches `page`.
+    fn grow_to(&mut self, page: u64) {
+        while page >> (self.height * LEVEL_BITS) != 0 {
             let below = std::mem::replace(&mut self.root, Table::new());
             if !below.is_empty() {
                 self.root.insert(0, Slot::Table(Box::new(below)));
