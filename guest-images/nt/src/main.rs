@@ -11,10 +11,6 @@ mod c_runtime;
 
 use core::panic::PanicInfo;
 
-/// The Rust heap of kernel structures; drivers get their memory from the pool.
-#[global_allocator]
-static HEAP: nt::memory::KernelHeap = nt::memory::KernelHeap::new();
-
 /// Takes over from the boot code, in long mode on the boot stack, with the physical address of the
 /// PVH start info.
 #[unsafe(no_mangle)]

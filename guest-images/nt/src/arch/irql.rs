@@ -1,5 +1,4 @@
 //! IRQL is CR8, for drivers read and write it inline; the local APIC masks by it.
-#![expect(unsafe_code, reason = "mov to and from CR8")]
 
 /// An interrupt request level, 0 to 15.
 pub type Irql = u8;
@@ -27,6 +26,7 @@ pub fn set(irql: Irql) {
 }
 
 #[cfg(feature = "kernel")]
+#[expect(unsafe_code, reason = "mov to and from CR8")]
 mod imp {
     use core::arch::asm;
 

@@ -10,4 +10,5 @@ pub mod interrupts;
 pub mod irql;
 pub mod panic;
 pub mod port;
+pub mod tlb;
 pub mod win64;

@@ -1,8 +1,14 @@
 //! From the PVH entry to the first system thread: what the boot protocol hands over, and the order in
 //! which the kernel comes up.
 
+mod archive;
+mod command_line;
 #[cfg(feature = "kernel")]
 mod entry;
+mod start_info;
 mod startup;
 
+pub use archive::{Archive, ArchiveError, File};
+pub use command_line::{OptionError, Options, Switch};
+pub use start_info::{StartInfo, StartInfoError};
 pub use startup::start;

@@ -8,8 +8,12 @@ use linked_list_allocator::Heap;
 
 use crate::arch::guarded::Guarded;
 
-/// The global allocator of the kernel binary.
-pub struct KernelHeap {
+/// The kernel's heap.
+#[cfg_attr(feature = "kernel", global_allocator)]
+pub(super) static HEAP: KernelHeap = KernelHeap::new();
+
+/// An allocator that has no memory until the boot code brings some.
+pub(super) struct KernelHeap {
     heap: Guarded<Heap>,
 }
 

@@ -1,32 +1,15 @@
-//! The kernel's address space: what is mapped where.
+//! The kernel's one address space: [`Space`] behind a lock, as the rest of the kernel uses it.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::{GuestPhysAddr, Pfn, VirtAddr};
-
-/// Cache attribute of a mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cache {
-    /// Uncached: device registers.
-    NonCached,
-    /// Write-back.
-    Cached,
-    /// Write-combining (uncached in this kernel).
-    WriteCombined,
-}
-
-/// What the CPU may do with a mapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protection {
-    /// Read.
-    ReadOnly,
-    /// Read and write.
-    ReadWrite,
-    /// Read and execute.
-    Execute,
-    /// Read, write and execute.
-    ReadWriteExecute,
-}
+use super::direct_map::DirectMap;
+use super::entry::{self, Cache, Protection};
+use super::frames::FrameLimits;
+use super::radix::TableFrames;
+use super::space::{FRESH_POISON, Part, Space};
+use super::{GuestPhysAddr, PAGE_SIZE, Pfn, VirtAddr, layout, pages_spanned};
+use crate::arch::guarded::Guarded;
 
 /// What is asked of [`probe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +18,8 @@ pub enum Access {
     Read,
     /// Write.
     Write,
+    /// Execute.
+    Execute,
 }
 
 /// Why memory was not mapped or allocated.
@@ -89,125 +74,317 @@ pub struct PageRequest {
     pub layout: PageLayout,
 }
 
+pub(super) struct KernelSpace {
+    pub space: Space,
+    /// Starts of the contiguous allocations among the system PTEs: they own their frames.
+    contiguous: BTreeSet<u64>,
+    memory_bytes: u64,
+}
+
+static KERNEL_SPACE: Guarded<Option<KernelSpace>> = Guarded::new(None);
+
+/// Puts the space in place, once, while booting.
+pub(super) fn install(space: Space, memory_bytes: u64) {
+    KERNEL_SPACE.with(|slot| {
+        *slot = Some(KernelSpace {
+            space,
+            contiguous: BTreeSet::new(),
+            memory_bytes,
+        });
+    });
+}
+
+#[track_caller]
+pub(super) fn with<R>(body: impl FnOnce(&mut KernelSpace) -> R) -> R {
+    KERNEL_SPACE.with(|slot| {
+        body(
+            slot.as_mut()
+                .expect("memory comes up first, before anybody asks for it"),
+        )
+    })
+}
+
 /// Maps frames, in the order given, to fresh system addresses with a guard page behind.
 ///
 /// # Errors
 /// [`MemoryError::BadRange`] for an empty list, [`MemoryError::Exhausted`].
 pub fn map_pages(
-    _pages: &[Pfn],
-    _cache: Cache,
-    _protection: Protection,
+    pages: &[Pfn],
+    cache: Cache,
+    protection: Protection,
 ) -> Result<VirtAddr, MemoryError> {
-    todo!()
+    with(|kernel| {
+        kernel
+            .space
+            .map_frames(Part::SystemPtes, pages, cache, protection)
+    })
 }
+
+/// The most that one call of [`map_physical`] maps.
+const MAX_PHYSICAL_MAPPING: u64 = 1 << 30;
 
 /// Maps a physical range (registers or RAM); the result keeps the byte offset in the page.
 ///
 /// # Errors
-/// As [`map_pages`].
+/// As [`map_pages`]; [`MemoryError::BadRange`] also for more than 1 GiB and for addresses that wrap.
 pub fn map_physical(
-    _start: GuestPhysAddr,
-    _len_bytes: u64,
-    _cache: Cache,
-    _protection: Protection,
+    start: GuestPhysAddr,
+    len_bytes: u64,
+    cache: Cache,
+    protection: Protection,
 ) -> Result<VirtAddr, MemoryError> {
-    todo!()
+    let is_sane = len_bytes > 0 && len_bytes <= MAX_PHYSICAL_MAPPING && start.raw() >> 52 == 0;
+    if !is_sane {
+        return Err(MemoryError::BadRange);
+    }
+    let first = Pfn::containing(start).raw();
+    let pages: Vec<Pfn> = (first..first + pages_spanned(start.raw(), len_bytes))
+        .map(Pfn::new)
+        .collect();
+    let address = map_pages(&pages, cache, protection)?;
+    Ok(address + start.raw() % PAGE_SIZE)
 }
 
 /// Removes a mapping made by [`map_pages`] or [`map_physical`]; returns its length in pages.
 ///
 /// # Errors
-/// [`MemoryError::NotMapped`] if no mapping starts in the page of `address`.
-pub fn unmap(_address: VirtAddr) -> Result<u64, MemoryError> {
-    todo!()
+/// [`MemoryError::NotMapped`] if no such mapping starts in the page of `address`.
+pub fn unmap(address: VirtAddr) -> Result<u64, MemoryError> {
+    let start = address.align_down(PAGE_SIZE);
+    with(|kernel| {
+        if kernel.contiguous.contains(&start.as_u64()) {
+            return Err(MemoryError::NotMapped);
+        }
+        let frames = kernel.space.unmap_frames(Part::SystemPtes, start)?;
+        Ok(frames.len() as u64)
+    })
 }
 
 /// What the page tables yield for an address.
 #[must_use]
-pub fn translate(_address: VirtAddr) -> Option<GuestPhysAddr> {
-    todo!()
+pub fn translate(address: VirtAddr) -> Option<GuestPhysAddr> {
+    with(|kernel| kernel.space.translate(address.as_u64()))
 }
 
-/// Checks that a range of kernel memory may be accessed; otherwise gives the first bad address.
+/// Checks that a range of kernel memory may be accessed so. In the host build every non-null address
+/// may.
 ///
 /// # Errors
-/// The first address that may not be accessed so.
-pub fn probe(_address: u64, _len_bytes: u64, _access: Access) -> Result<(), u64> {
-    todo!()
+/// The first address that may not.
+pub fn probe(address: u64, len_bytes: u64, access: Access) -> Result<(), u64> {
+    if !cfg!(feature = "kernel") {
+        return if address == 0 { Err(0) } else { Ok(()) };
+    }
+    if address < layout::SYSTEM_RANGE_START {
+        return Err(address);
+    }
+    let is_allowed = |entry| match access {
+        Access::Read => true,
+        Access::Write => entry::is_writable(entry),
+        Access::Execute => entry::is_executable(entry),
+    };
+    with(|kernel| kernel.space.first_refused(address, len_bytes, is_allowed)).map_or(Ok(()), Err)
 }
 
-/// Changes the protection of whole pages of an image.
+/// Changes the protection of whole pages, as the sections of an image ask for it.
 ///
 /// # Errors
 /// [`MemoryError::NotMapped`] if a page of the range is not mapped.
-pub fn protect(
-    _address: VirtAddr,
-    _pages: u64,
-    _protection: Protection,
-) -> Result<(), MemoryError> {
-    todo!()
+pub fn protect(address: VirtAddr, pages: u64, protection: Protection) -> Result<(), MemoryError> {
+    with(|kernel| kernel.space.protect(address, pages, protection))
 }
 
 /// Allocates zeroed, writable memory of `pages` pages in the region of images.
 ///
 /// # Errors
 /// As [`map_pages`].
-pub fn allocate_image(_pages: u64) -> Result<VirtAddr, MemoryError> {
-    todo!()
+pub fn allocate_image(pages: u64) -> Result<VirtAddr, MemoryError> {
+    with(|kernel| {
+        kernel
+            .space
+            .allocate_backed(Part::Images, pages, Protection::ReadWrite, 0)
+    })
 }
 
 /// Unmaps and frees an image.
 ///
 /// # Errors
 /// [`MemoryError::NotMapped`] if no image starts there.
-pub fn free_image(_address: VirtAddr) -> Result<(), MemoryError> {
-    todo!()
+pub fn free_image(address: VirtAddr) -> Result<(), MemoryError> {
+    with(|kernel| kernel.space.free_backed(Part::Images, address)).map(|_| ())
+}
+
+/// Allocates a kernel stack of `pages` pages with a guard page on either side; gives its lowest address.
+///
+/// # Errors
+/// As [`map_pages`].
+pub fn allocate_stack(pages: u64) -> Result<VirtAddr, MemoryError> {
+    with(|kernel| {
+        kernel
+            .space
+            .allocate_backed(Part::Stacks, pages, Protection::ReadWrite, 0)
+    })
+}
+
+/// Unmaps and frees a stack.
+///
+/// # Errors
+/// [`MemoryError::NotMapped`] if no stack starts there.
+pub fn free_stack(address: VirtAddr) -> Result<(), MemoryError> {
+    with(|kernel| kernel.space.free_backed(Part::Stacks, address)).map(|_| ())
 }
 
 /// Allocates and maps physically contiguous memory. Its content is a poison pattern.
 ///
 /// # Errors
 /// [`MemoryError::BadRange`] or [`MemoryError::Exhausted`].
-pub fn allocate_contiguous(_request: &ContiguousRequest) -> Result<VirtAddr, MemoryError> {
-    todo!()
+pub fn allocate_contiguous(request: &ContiguousRequest) -> Result<VirtAddr, MemoryError> {
+    let is_sane =
+        request.len_bytes > 0 && (request.boundary == 0 || request.boundary.is_power_of_two());
+    if !is_sane {
+        return Err(MemoryError::BadRange);
+    }
+    let pages = pages_spanned(0, request.len_bytes);
+    // A run of whole pages inside a boundary below the page size does not exist.
+    if request.boundary != 0 && request.boundary < pages * PAGE_SIZE {
+        return Err(MemoryError::Exhausted);
+    }
+    let limits = FrameLimits {
+        boundary: request.boundary / PAGE_SIZE,
+        ..limits_between(request.low, request.high).ok_or(MemoryError::Exhausted)?
+    };
+    with(|kernel| {
+        let first = kernel
+            .space
+            .frames
+            .take_run(pages, &limits)
+            .ok_or(MemoryError::Exhausted)?;
+        let frames: Vec<Pfn> = (first.raw()..first.raw() + pages).map(Pfn::new).collect();
+        for frame in &frames {
+            kernel.space.map.fill(*frame, FRESH_POISON);
+        }
+        let mapped =
+            kernel
+                .space
+                .map_frames(Part::SystemPtes, &frames, request.cache, request.protection);
+        match mapped {
+            Ok(address) => {
+                kernel.contiguous.insert(address.as_u64());
+            }
+            Err(_) => kernel
+                .space
+                .release_frames(&frames)
+                .expect("they were just taken"),
+        }
+        mapped
+    })
 }
 
-/// Frees what [`allocate_contiguous`] gave; returns its length in bytes.
+/// Frees what [`allocate_contiguous`] gave; returns its length in bytes, whole pages.
 ///
 /// # Errors
 /// [`MemoryError::NotMapped`] if no such allocation starts there.
-pub fn free_contiguous(_address: VirtAddr) -> Result<u64, MemoryError> {
-    todo!()
+pub fn free_contiguous(address: VirtAddr) -> Result<u64, MemoryError> {
+    with(|kernel| {
+        if !kernel.contiguous.remove(&address.as_u64()) {
+            return Err(MemoryError::NotMapped);
+        }
+        let pages = kernel.space.free_backed(Part::SystemPtes, address)?;
+        Ok(pages * PAGE_SIZE)
+    })
+}
+
+/// Starts of the live contiguous allocations, for the leak report.
+#[must_use]
+pub fn contiguous_allocations() -> Vec<VirtAddr> {
+    with(|kernel| {
+        let starts = kernel.contiguous.iter();
+        starts
+            .filter_map(|start| VirtAddr::try_new(*start).ok())
+            .collect()
+    })
 }
 
 /// Allocates frames without mapping them; may give fewer than asked. Their content is a poison
 /// pattern ([`zero_pages`] clears it).
 #[must_use]
-pub fn allocate_pages(_request: &PageRequest) -> Vec<Pfn> {
-    todo!()
+pub fn allocate_pages(request: &PageRequest) -> Vec<Pfn> {
+    let Some(limits) = limits_between(request.low, request.high) else {
+        return Vec::new();
+    };
+    with(|kernel| {
+        let frames = kernel
+            .space
+            .take_laid_out(request.pages, request.layout, &limits);
+        for frame in &frames {
+            kernel.space.map.fill(*frame, FRESH_POISON);
+        }
+        frames
+    })
 }
 
 /// Fills frames with zeros.
-pub fn zero_pages(_pages: &[Pfn]) {
-    todo!()
+///
+/// # Panics
+/// If a frame is not RAM.
+pub fn zero_pages(pages: &[Pfn]) {
+    with(|kernel| {
+        for frame in pages {
+            assert!(
+                kernel.space.frames.is_used(*frame),
+                "{frame:?} is nobody's RAM"
+            );
+            kernel.space.map.fill(*frame, 0);
+        }
+    });
 }
 
 /// Frees frames given by [`allocate_pages`].
 ///
 /// # Errors
 /// The first frame that is not allocated; the ones before it are free then.
-pub fn free_pages(_pages: &[Pfn]) -> Result<(), Pfn> {
-    todo!()
+pub fn free_pages(pages: &[Pfn]) -> Result<(), Pfn> {
+    with(|kernel| kernel.space.release_frames(pages))
 }
 
 /// Whether the frame is RAM, as opposed to a device or a hole.
 #[must_use]
-pub fn is_ram(_pfn: Pfn) -> bool {
-    todo!()
+pub fn is_ram(pfn: Pfn) -> bool {
+    with(|kernel| kernel.space.frames.is_ram(pfn))
+}
+
+/// Frames that nobody uses.
+#[must_use]
+pub fn free_frame_count() -> u64 {
+    with(|kernel| kernel.space.frames.free_count())
 }
 
 /// Bytes of RAM that the firmware reported.
 #[must_use]
 pub fn memory_bytes() -> u64 {
-    todo!()
+    with(|kernel| kernel.memory_bytes)
+}
+
+/// Runs `body` with the window on frames and the source of tables, for trees of tables other than the
+/// CPU's.
+pub(crate) fn with_tables<R>(body: impl FnOnce(&DirectMap, &mut dyn TableFrames) -> R) -> R {
+    with(|kernel| {
+        let map = kernel.space.map;
+        body(&map, &mut kernel.space.table_frames())
+    })
+}
+
+/// The frames that lie wholly between two addresses, the upper one inclusive.
+fn limits_between(low: GuestPhysAddr, high: GuestPhysAddr) -> Option<FrameLimits> {
+    let first = low.raw().div_ceil(PAGE_SIZE);
+    // The frame that holds `high` counts if `high` is its last byte.
+    let end = high
+        .raw()
+        .checked_add(1)
+        .map_or(u64::MAX / PAGE_SIZE, |end| end / PAGE_SIZE);
+    (first < end).then(|| FrameLimits {
+        low: Pfn::new(first),
+        high: Pfn::new(end - 1),
+        ..FrameLimits::ANYWHERE
+    })
 }

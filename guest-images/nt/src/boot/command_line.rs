@@ -1,0 +1,152 @@
+//! The command line: words `key=value`, later ones win.
+
+use alloc::string::{String, ToString};
+use core::fmt;
+
+/// What a run is asked to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// DMA remapping by VT-d.
+    pub remapping: Switch,
+    /// Driver Verifier's checks, with its bug checks.
+    pub verifier: Switch,
+    /// An import we lack fails the load.
+    pub strict_imports: Switch,
+    /// File name of the driver in the archive's `drivers/`.
+    pub driver: Option<String>,
+    /// A mistake the kernel makes on purpose, as a negative control.
+    pub sabotage: Option<String>,
+    /// Names the test of the kernel itself to run in place of a driver (`all` for all).
+    pub selftest: Option<String>,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+/// A word that is not understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionError {
+    /// No such key.
+    UnknownKey(String),
+    /// The key takes `on` or `off`.
+    NotASwitch(String),
+    /// A name that is empty.
+    EmptyValue(String),
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            remapping: Switch::On,
+            verifier: Switch::On,
+            strict_imports: Switch::Off,
+            driver: None,
+            sabotage: None,
+            selftest: None,
+        }
+    }
+}
+
+impl Options {
+    /// Parses the command line.
+    ///
+    /// # Errors
+    /// [`OptionError`] names the first word that is not understood.
+    pub fn parse(line: &str) -> Result<Self, OptionError> {
+        let mut options = Self::default();
+        for word in line.split_ascii_whitespace() {
+            let (key, value) = word.split_once('=').unwrap_or((word, ""));
+            match key {
+                "remapping" => options.remapping = switch(word, value)?,
+                "verifier" => options.verifier = switch(word, value)?,
+                "strict-imports" => options.strict_imports = switch(word, value)?,
+                "driver" => options.driver = Some(name(word, value)?),
+                "sabotage" => options.sabotage = Some(name(word, value)?),
+                "selftest" => options.selftest = Some(name(word, value)?),
+                _ => return Err(OptionError::UnknownKey(word.to_string())),
+            }
+        }
+        Ok(options)
+    }
+}
+
+impl Switch {
+    /// Whether it is on.
+    #[must_use]
+    pub fn is_on(self) -> bool {
+        self == Self::On
+    }
+}
+
+impl fmt::Display for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_on() { "on" } else { "off" })
+    }
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey(word) => write!(f, "command line: unknown word `{word}`"),
+            Self::NotASwitch(word) => write!(f, "command line: `{word}` takes on or off"),
+            Self::EmptyValue(word) => write!(f, "command line: `{word}` lacks its value"),
+        }
+    }
+}
+
+fn switch(word: &str, value: &str) -> Result<Switch, OptionError> {
+    match value {
+        "on" => Ok(Switch::On),
+        "off" => Ok(Switch::Off),
+        _ => Err(OptionError::NotASwitch(word.to_string())),
+    }
+}
+
+fn name(word: &str, value: &str) -> Result<String, OptionError> {
+    if value.is_empty() {
+        return Err(OptionError::EmptyValue(word.to_string()));
+    }
+    Ok(value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_set_options_and_the_later_one_wins() {
+        let options =
+            Options::parse("  remapping=off driver=a.sys\tremapping=on strict-imports=on")
+                .expect("understood");
+        assert!(options.remapping.is_on() && options.strict_imports.is_on());
+        assert_eq!(options.driver.as_deref(), Some("a.sys"));
+        assert_eq!(Options::parse(""), Ok(Options::default()));
+    }
+
+    #[test]
+    fn word_that_is_not_understood_is_named() {
+        let check = |line: &str, expected: OptionError| {
+            assert_eq!(Options::parse(line), Err(expected), "{line}");
+        };
+        check(
+            "remaping=on",
+            OptionError::UnknownKey("remaping=on".to_string()),
+        );
+        check("quiet", OptionError::UnknownKey("quiet".to_string()));
+        check(
+            "verifier=1",
+            OptionError::NotASwitch("verifier=1".to_string()),
+        );
+        check("driver", OptionError::EmptyValue("driver".to_string()));
+        check(
+            "sabotage=",
+            OptionError::EmptyValue("sabotage=".to_string()),
+        );
+    }
+}
