@@ -7,6 +7,8 @@
 
 use dmarig_abi::Iova;
 
+use crate::channel_id::ChannelId;
+
 /// Most bytes that the engine asks for or sends in one message.
 pub const MESSAGE_MAX_SIZE_BYTES: usize = 32 << 10;
 
@@ -70,6 +72,11 @@ pub enum SubmitError {
 pub trait DmaBus {
     /// The mapping epoch: counts every change of the function's mappings.
     fn mapping_epoch(&self) -> u64;
+
+    /// Says which channel makes the accesses that follow, for those who keep records.
+    fn enter_channel(&mut self, channel: ChannelId) {
+        let _ = channel;
+    }
 
     /// Asks the mapping table, and it alone, how many bytes from `iova` on permit the access: 1 to
     /// `len_bytes`, not necessarily all that do. Ranges passed here do not wrap round 2^64.

@@ -264,9 +264,10 @@ impl Engine {
             events: &mut self.events,
             interrupts: &mut self.interrupts,
         };
-        self.channels
-            .get_mut(turn)
-            .is_some_and(|channel| channel.run_slice(&mut ctx, &mut outbox))
+        self.channels.get_mut(turn).is_some_and(|channel| {
+            ctx.bus.enter_channel(channel.id());
+            channel.run_slice(&mut ctx, &mut outbox)
+        })
     }
 
     /// The value of a register of the whole function.
