@@ -16,12 +16,6 @@ static KSTART_ROUTINE control_thread;
 
 #define FIELD(name) offsetof(DMARIG_MailboxHeader, name)
 
-/* Windows shares no memory order with the host but this: later accesses stay behind. */
-static void barrier(void)
-{
-    __sync_synchronize();
-}
-
 static LARGE_INTEGER milliseconds(LONGLONG count)
 {
     LARGE_INTEGER interval;
@@ -55,7 +49,7 @@ static void copy_to_mailbox(const struct bar *mailbox, uint64_t offset, const ui
 
 static void ring_doorbell(struct control *control)
 {
-    barrier();
+    memory_barrier();
     write_u32(&control->registers, DMARIG_CONTROL_REG_DOORBELL, 1);
 }
 
@@ -82,7 +76,7 @@ static bool serve_request(struct device *device)
     if (sequence == 0 || sequence == read_u32(&control->mailbox, FIELD(response_sequence))) {
         return false;
     }
-    barrier();
+    memory_barrier();
     uint32_t length = read_u32(&control->mailbox, FIELD(request_length_bytes));
     uint32_t response_length;
     if (length > DMARIG_PROGRAM_MAX_SIZE_BYTES || length > DMARIG_MAILBOX_REQUEST_SIZE_BYTES) {
@@ -96,7 +90,7 @@ static bool serve_request(struct device *device)
     copy_to_mailbox(&control->mailbox, DMARIG_MAILBOX_RESPONSE_OFFSET, control->response,
                     response_length);
     write_u32(&control->mailbox, FIELD(response_length_bytes), response_length);
-    barrier();
+    memory_barrier();
     write_u32(&control->mailbox, FIELD(response_sequence), sequence);
     ring_doorbell(control);
     return true;

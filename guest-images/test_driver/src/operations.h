@@ -1,12 +1,70 @@
-/* Handlers of all operations, by file; the table is in operations.c. */
+/* Handlers of all operations, by file, and what they share; the table is in operations.c. */
 #pragma once
 
+#include "dma_v3.h"
 #include "driver.h"
+
+/* Longest memory, in bytes, that one operation may ask for. */
+#define MEMORY_MAX_BYTES (256ull << 20)
 
 /* The started device under test of that number, or NULL. */
 struct device *dut_started(uint32_t number);
 /* Also one that only AddDevice has seen. */
 struct device *dut_present(uint32_t number);
+
+/* Memory that the CPU may touch; base is NULL when there is none. */
+struct cpu_view {
+    volatile uint8_t *base;
+    uint64_t length;
+};
+
+/* ops_mdl.c: what the CPU sees of an MDL; empty when it or its backing is not mapped. */
+struct cpu_view mdl_view(struct slot *slot);
+/* The MDL of the chain that begins at `head` and holds byte *offset; *offset becomes the offset in
+ * it. NULL when the chain is broken, loops, or ends before. */
+struct slot *mdl_at_offset(struct slot *head, uint64_t *offset);
+/* True when each MDL of the chain that begins at `head` lives. */
+bool mdl_chain_is_whole(struct slot *head);
+void mdl_release(struct slot *slot);
+
+/* ops_memory.c */
+void memory_release(struct slot *slot);
+
+/* ops_buffer.c */
+bool buffer_release(struct slot *slot);
+struct cpu_view buffer_view(struct slot *slot);
+
+/* ops_adapter.c */
+DMA_ADAPTER_V3 *adapter_of(const struct slot *slot);
+void adapter_release(struct slot *slot);
+
+/* ops_ring.c */
+void ring_release(struct slot *slot);
+
+/* transfer.c: one request to a channel. */
+struct transfer {
+    struct device *device;
+    uint32_t channel;
+    uint16_t opcode; /* DMARIG_DMA_OP_* */
+    uint16_t flags;  /* DMARIG_DESCRIPTOR_FLAG_* */
+    uint64_t source;
+    uint64_t destination;
+    uint64_t length;
+    uint64_t seed;
+    bool by_interrupt;
+    uint64_t deadline_us;
+    uint8_t irql;
+    uint32_t stalls; /* short waits so far */
+    bool interrupt_seen;
+};
+uint16_t transfer_by_registers(struct transfer *transfer, DMARIG_OperationResult *result);
+uint16_t transfer_by_ring(struct transfer *transfer, DMARIG_OperationResult *result);
+/* Waits a little for the channel: by its event, by delay or by stall. False when time is up. */
+bool transfer_wait(struct transfer *transfer);
+/* Forgets interrupts of earlier requests. */
+void transfer_arm(struct transfer *transfer);
+/* After the end was seen: waits for the interrupt that belongs to it, within bounds. */
+void transfer_settle(struct transfer *transfer);
 
 /* ops_driver.c */
 uint16_t op_ping(struct operation_call *call);
@@ -14,3 +72,47 @@ uint16_t op_query_driver(struct operation_call *call);
 uint16_t op_release_all(struct operation_call *call);
 uint16_t op_delay(struct operation_call *call);
 uint16_t op_fetch_stored(struct operation_call *call);
+
+/* ops_adapter.c */
+uint16_t op_adapter_open(struct operation_call *call);
+uint16_t op_adapter_put(struct operation_call *call);
+uint16_t op_adapter_alignment(struct operation_call *call);
+
+/* ops_buffer.c */
+uint16_t op_buffer_allocate(struct operation_call *call);
+uint16_t op_buffer_allocate_ex(struct operation_call *call);
+uint16_t op_buffer_allocate_with_bounds(struct operation_call *call);
+uint16_t op_buffer_create_from_mdl(struct operation_call *call);
+uint16_t op_buffer_free(struct operation_call *call);
+
+/* ops_memory.c */
+uint16_t op_memory_allocate(struct operation_call *call);
+uint16_t op_memory_free(struct operation_call *call);
+
+/* ops_mdl.c, ops_mdl_pages.c */
+uint16_t op_mdl_allocate(struct operation_call *call);
+uint16_t op_mdl_free(struct operation_call *call);
+uint16_t op_mdl_build_nonpaged(struct operation_call *call);
+uint16_t op_mdl_probe_and_lock(struct operation_call *call);
+uint16_t op_mdl_unlock(struct operation_call *call);
+uint16_t op_mdl_map(struct operation_call *call);
+uint16_t op_mdl_unmap(struct operation_call *call);
+uint16_t op_mdl_allocate_pages(struct operation_call *call);
+uint16_t op_mdl_free_pages(struct operation_call *call);
+uint16_t op_mdl_chain(struct operation_call *call);
+uint16_t op_mdl_query(struct operation_call *call);
+uint16_t op_mdl_build_partial(struct operation_call *call);
+
+/* ops_cpu.c */
+uint16_t op_cpu_fill(struct operation_call *call);
+uint16_t op_cpu_check(struct operation_call *call);
+uint16_t op_cpu_read(struct operation_call *call);
+uint16_t op_cpu_write(struct operation_call *call);
+
+/* ops_device.c, ops_ring.c */
+uint16_t op_device_transfer(struct operation_call *call);
+uint16_t op_device_read_register(struct operation_call *call);
+uint16_t op_device_write_register(struct operation_call *call);
+uint16_t op_interrupt_state(struct operation_call *call);
+uint16_t op_ring_open(struct operation_call *call);
+uint16_t op_ring_close(struct operation_call *call);

@@ -11,7 +11,6 @@
 
 #ifdef DMARIG_HOST_TEST
 #include <string.h>
-typedef uint32_t NTSTATUS_CODE;
 #else
 /* The mingw headers declare these two extern and define them in every file; declared static first,
  * they stay inside each file. */
@@ -26,6 +25,12 @@ static unsigned char InterlockedBitTestAndReset(long volatile *base, long bit);
 #define IRQL_PASSIVE 0
 #define IRQL_DISPATCH 2
 #define IRQL_HIGH 15
+
+/* Accesses after it stay after it, those before it before: for the compiler and the processor. */
+static inline void memory_barrier(void)
+{
+    __sync_synchronize();
+}
 
 /* NTSTATUS values with the sign bit are failures (warnings included). */
 static inline bool status_failed(uint32_t status)

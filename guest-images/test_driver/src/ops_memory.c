@@ -1,0 +1,61 @@
+/* Operations on memory that MDLs are built over. */
+#include "operations.h"
+
+static PVOID allocate_contiguous(const uint64_t *arg)
+{
+    PHYSICAL_ADDRESS lowest;
+    PHYSICAL_ADDRESS highest;
+    PHYSICAL_ADDRESS boundary;
+    lowest.QuadPart = (LONGLONG)arg[2];
+    highest.QuadPart = (LONGLONG)arg[3];
+    boundary.QuadPart = (LONGLONG)arg[4];
+    return MmAllocateContiguousMemorySpecifyCache((SIZE_T)arg[1], lowest, highest, boundary,
+                                                  MmCached);
+}
+
+uint16_t op_memory_allocate(struct operation_call *call)
+{
+    const uint64_t *arg = call->operation->arg;
+    if (!slot_is_free(&g_driver.slots, call->operation->dst)) {
+        return DMARIG_OUTCOME_BAD_SLOT;
+    }
+    bool contiguous = arg[0] == DMARIG_MEMORY_CONTIGUOUS;
+    if ((arg[0] != DMARIG_MEMORY_NONPAGED_POOL && !contiguous) || arg[1] == 0 ||
+        arg[1] > MEMORY_MAX_BYTES) {
+        return DMARIG_OUTCOME_BAD_ARGUMENT;
+    }
+    PVOID address = contiguous ? allocate_contiguous(arg)
+                               : ExAllocatePool2(POOL_NON_PAGED, (SIZE_T)arg[1], POOL_TAG);
+    if (address == NULL) {
+        return DMARIG_OUTCOME_NULL;
+    }
+    struct slot *slot = slot_take(&g_driver.slots, call->operation->dst, SLOT_MEMORY);
+    slot->object.memory.virtual_address = address;
+    slot->object.memory.length = arg[1];
+    slot->object.memory.contiguous = contiguous;
+    call->result->virtual_address = (uint64_t)(ULONG_PTR)address;
+    call->result->length = arg[1];
+    return DMARIG_OUTCOME_DONE;
+}
+
+void memory_release(struct slot *slot)
+{
+    const struct memory_object memory = slot->object.memory;
+    slot_drop(&g_driver.slots, slot);
+    if (memory.contiguous) {
+        MmFreeContiguousMemory(memory.virtual_address);
+    } else {
+        ExFreePoolWithTag(memory.virtual_address, POOL_TAG);
+    }
+}
+
+/* MDLs may still describe it: that misuse is the program's to try. */
+uint16_t op_memory_free(struct operation_call *call)
+{
+    struct slot *slot = slot_find(&g_driver.slots, call->operation->a, SLOT_MEMORY);
+    if (slot == NULL) {
+        return DMARIG_OUTCOME_BAD_SLOT;
+    }
+    memory_release(slot);
+    return DMARIG_OUTCOME_DONE;
+}
