@@ -222,12 +222,9 @@ pub struct DmaOutcome {
 pub struct PathFinding {
     /// What it was.
     pub kind: PathFindingKind,
-    /// Where.
+    /// The first byte concerned.
     #[serde(with = "iova")]
     pub iova: Iova,
-    /// Length in bytes.
-    #[serde(with = "hex64")]
-    pub length: u64,
 }
 
 /// Kinds of [`PathFinding`].
@@ -236,8 +233,6 @@ pub struct PathFinding {
 pub enum PathFindingKind {
     /// The table knows no permitting mapping, yet the platform let the message through.
     FallbackSucceeded,
-    /// A removed translation was used (sabotage).
-    StaleTranslationUsed,
 }
 
 /// A declared buffer's number.

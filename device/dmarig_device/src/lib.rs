@@ -1,1 +1,38 @@
-//! The device process: puts the parts together and owns the epoll loop.
+//! The device process: puts the parts together and owns the event loop.
+//!
+//! [`run`] is the program. [`assemble`] builds a [`Rig`] from the command line, [`event_loop`] drives
+//! it; a [`Port`] joins a vfio-user socket with a model: the [`Dut`] (registers, DMA engine, mapping
+//! table, guest memory) or the [`ControlFunction`] (mailbox). [`ControlSocket`] carries the
+//! harness's questions, [`methods`] answers them, and the [`Ledger`] judges every access.
+#![forbid(unsafe_code)]
+
+pub mod assemble;
+mod cli;
+mod control_function;
+mod control_socket;
+mod device_file;
+mod dut;
+mod endpoint;
+mod event_loop;
+mod exit_code;
+mod host_request;
+mod ledger;
+mod mailbox;
+mod methods;
+mod port;
+mod readiness;
+mod rig;
+mod settle;
+mod signals;
+mod waiters;
+
+pub use assemble::run;
+pub use cli::Options;
+pub use control_function::ControlFunction;
+pub use control_socket::{ClientId, ControlSocket, SLOW_READER_LIMIT};
+pub use device_file::{DeviceDescription, DeviceFileError, Identity};
+pub use dut::Dut;
+pub use ledger::{IovaRange, Ledger};
+pub use port::Port;
+pub use readiness::Readiness;
+pub use rig::{Event, Next, Rig};

@@ -171,6 +171,18 @@ impl InterruptLines {
         self.counters
     }
 
+    /// Number of vectors of a kind that have an eventfd.
+    pub fn bound_count(&self, index: IrqIndex) -> usize {
+        let lines = &self.kinds[index.slot()];
+        lines.iter().filter(|line| line.eventfd.is_some()).count()
+    }
+
+    /// Tells whether the interrupt pin is up.
+    pub fn is_intx_asserted(&self) -> bool {
+        let pin = self.kinds[IrqIndex::INTX.slot()].first();
+        pin.is_some_and(|line| line.pending)
+    }
+
     /// Does what the client asks.
     ///
     /// # Errors

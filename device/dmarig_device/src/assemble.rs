@@ -1,0 +1,131 @@
+//! From the command line to a running rig, and from an error to an exit code.
+
+use std::io;
+use std::process::ExitCode;
+
+use control_api::FunctionName;
+use rustix::process::{Signal, set_parent_process_death_signal};
+use thiserror::Error;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+use vfio_user::ListenError;
+
+use crate::cli::Options;
+use crate::control_function::ControlFunction;
+use crate::control_socket::ControlSocket;
+use crate::device_file::{self, DeviceDescription, DeviceFileError};
+use crate::dut::{Dut, MessageDma};
+use crate::mailbox::MailboxError;
+use crate::port::{Port, chain};
+use crate::rig::Rig;
+use crate::{event_loop, exit_code, signals};
+
+/// Why the process cannot start or go on.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The device file is wrong.
+    #[error(transparent)]
+    DeviceFile(#[from] DeviceFileError),
+    /// The filter of `--log` is wrong.
+    #[error(
+        "--log {filter:?}: {reason}\nhelp: give a level like info, or a filter like vfio_user=debug"
+    )]
+    LogFilter {
+        /// The filter.
+        filter: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A socket cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The mailbox's memory cannot be had.
+    #[error("mailbox")]
+    Mailbox(#[from] MailboxError),
+    /// The kernel refuses something.
+    #[error("{action}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::DeviceFile(_) | Self::LogFilter { .. } => exit_code::USAGE,
+            Self::Listen(_) | Self::Mailbox(_) | Self::System { .. } => exit_code::ENVIRONMENT,
+        }
+    }
+}
+
+/// Runs the program to its end.
+#[must_use]
+pub fn run(options: &Options) -> ExitCode {
+    match try_run(options) {
+        Ok(()) => ExitCode::from(exit_code::STOPPED),
+        Err(error) => {
+            eprintln!("dmarig-device: {}", chain(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Builds the rig that the options describe; its sockets listen when this returns.
+///
+/// # Errors
+/// [`RunError`]; no socket is left behind.
+pub fn rig(options: &Options) -> Result<Rig, RunError> {
+    let description = match &options.device {
+        Some(path) => device_file::read(path)?,
+        None => DeviceDescription::default(),
+    };
+    let message_dma = if options.no_message_dma {
+        MessageDma::Off
+    } else {
+        MessageDma::On
+    };
+    let dut = Dut::new(&description, message_dma);
+    let dut = Port::bind(&options.socket, FunctionName::DUT0, dut)?;
+    let control_function = options
+        .control_function
+        .as_deref()
+        .map(|path| -> Result<_, RunError> {
+            let model = ControlFunction::new()?;
+            Ok(Port::bind(path, FunctionName::Control, model)?)
+        })
+        .transpose()?;
+    let control_socket = options.control.as_deref().map(ControlSocket::bind);
+    Ok(Rig::new(dut, control_function, control_socket.transpose()?))
+}
+
+fn try_run(options: &Options) -> Result<(), RunError> {
+    start_log(&options.log)?;
+    let system = |action| move |source: io::Error| RunError::System { action, source };
+    let signals = signals::catch().map_err(system("catch signals"))?;
+    if options.die_with_parent {
+        // SIGTERM rather than SIGKILL: sockets are removed on the way out.
+        set_parent_process_death_signal(Some(Signal::TERM))
+            .map_err(|error| system("follow the parent process")(error.into()))?;
+    }
+    let mut rig = rig(options)?;
+    info!(socket = %options.socket.display(), "listening");
+    event_loop::run(&mut rig, &signals).map_err(system("event loop"))?;
+    rig.shut_down();
+    Ok(())
+}
+
+fn start_log(filter: &str) -> Result<(), RunError> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| RunError::LogFilter {
+        filter: filter.to_owned(),
+        reason: error.to_string(),
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .without_time()
+        .init();
+    Ok(())
+}

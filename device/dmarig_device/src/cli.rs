@@ -1,0 +1,60 @@
+//! The command line. Only parses; touches no file and no socket.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// A PCI device for tests of DMA drivers, served to QEMU over vfio-user.
+///
+/// Start it first, then QEMU 11.1 or newer with, for each socket,
+/// `-device pcie-root-port,id=rp1,chassis=1,slot=1` and
+/// `-device '{"driver":"vfio-user-pci","bus":"rp1","socket":{"type":"unix","path":"PATH"}}'`.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "dmarig-device",
+    version,
+    after_help = "Exit codes: 0 stopped by the control socket, SIGTERM or SIGINT; 2 wrong usage or \
+                  device file; 3 the environment lacks something (a socket path is taken, no \
+                  memory); 101 a bug of ours."
+)]
+pub struct Options {
+    /// Socket of the device under test; QEMU connects to it.
+    #[arg(long, value_name = "PATH")]
+    pub socket: PathBuf,
+
+    /// Socket of the control function, which carries the mailbox; QEMU connects to it.
+    #[arg(long, value_name = "PATH")]
+    pub control_function: Option<PathBuf>,
+
+    /// Socket of the control protocol (docs/control-socket.md); the harness connects to it.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+
+    /// Device file (TOML): identity, vectors, address width. Without it: the built-in device.
+    #[arg(long, value_name = "FILE")]
+    pub device: Option<PathBuf>,
+
+    /// Never send DMA messages, for QEMU before 11.1: a miss is reported as unmapped at once.
+    #[arg(long)]
+    pub no_message_dma: bool,
+
+    /// End when the parent process ends, even when that is killed.
+    #[arg(long)]
+    pub die_with_parent: bool,
+
+    /// What to log to stderr: a level (error, warn, info, debug, trace) or a tracing filter.
+    #[arg(long, value_name = "FILTER", default_value = "warn")]
+    pub log: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Options;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Options::command().debug_assert();
+    }
+}

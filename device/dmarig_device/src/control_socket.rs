@@ -1,0 +1,205 @@
+//! The server's end of the control socket: lines in, answers out, nobody waited for.
+//!
+//! Bounded whatever clients do: their number, the length of a line, the answers that wait. A client
+//! that takes no byte of its answers for [`SLOW_READER_LIMIT`] is disconnected. What a request means is
+//! the business of [`crate::methods`]; answers may come later and in any order.
+
+mod client;
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use control_api::RpcError;
+use control_api::rpc;
+use serde_json::Value;
+use tracing::{debug, warn};
+use vfio_user::{ListenError, Listener};
+
+use client::Client;
+pub use client::Incoming;
+
+/// Most clients at a time.
+pub const MAX_CLIENTS: usize = 8;
+/// Requests of one client that may wait for their answer.
+pub const MAX_OPEN_REQUESTS: usize = 16;
+/// How long a client may take nothing while an answer waits.
+pub const SLOW_READER_LIMIT: Duration = Duration::from_secs(5);
+
+/// Names a client; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(u32);
+
+impl ClientId {
+    /// The number, for tables of file descriptors.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The inverse of [`Self::get`]; a number without client is harmless.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// Where an answer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The client.
+    pub client: ClientId,
+    /// The request's id.
+    pub request_id: u64,
+}
+
+/// The listening socket and its clients.
+#[derive(Debug)]
+pub struct ControlSocket {
+    listener: Listener,
+    clients: BTreeMap<ClientId, Client>,
+    last_client: u32,
+    slow_clients: u64,
+}
+
+impl ControlSocket {
+    /// Listens at `path`, owner-only.
+    ///
+    /// # Errors
+    /// Those of [`Listener::bind`].
+    pub fn bind(path: &Path) -> Result<Self, ListenError> {
+        Ok(Self {
+            listener: Listener::bind(path)?,
+            clients: BTreeMap::new(),
+            last_client: 0,
+            slow_clients: 0,
+        })
+    }
+
+    /// Takes waiting clients; those above [`MAX_CLIENTS`] are hung up on.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors or memory.
+    pub fn accept(&mut self, now: Instant) -> Result<(), ListenError> {
+        while let Some(socket) = self.listener.accept_socket()? {
+            if self.clients.len() >= MAX_CLIENTS {
+                warn!(max = MAX_CLIENTS, "control client refused: too many");
+                continue;
+            }
+            self.last_client = self.last_client.wrapping_add(1);
+            self.clients
+                .insert(ClientId(self.last_client), Client::new(socket, now));
+        }
+        Ok(())
+    }
+
+    /// Reads once from a client and returns what it asks. Unreadable lines are answered here.
+    pub fn on_readable(&mut self, id: ClientId, now: Instant) -> Vec<(Caller, Incoming)> {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Vec::new();
+        };
+        let incoming = client.receive(now);
+        self.drop_if_done(id);
+        incoming
+            .into_iter()
+            .map(|(request_id, incoming)| {
+                let caller = Caller {
+                    client: id,
+                    request_id,
+                };
+                (caller, incoming)
+            })
+            .collect()
+    }
+
+    /// Sends what waits for a client.
+    pub fn on_writable(&mut self, id: ClientId, now: Instant) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.send(now);
+        }
+        self.drop_if_done(id);
+    }
+
+    /// The peer hung up both directions.
+    pub fn on_hang_up(&mut self, id: ClientId) {
+        self.clients.remove(&id);
+    }
+
+    /// Answers a request. A caller that is gone is no error.
+    pub fn answer(&mut self, caller: Caller, outcome: Result<Value, RpcError>, now: Instant) {
+        if let Some(client) = self.clients.get_mut(&caller.client) {
+            let response = rpc::Response::new(Some(caller.request_id), outcome);
+            client.answer(&response, now);
+        }
+        self.drop_if_done(caller.client);
+    }
+
+    /// Disconnects clients that have not read for too long.
+    pub fn expire(&mut self, now: Instant) {
+        let before = self.clients.len();
+        self.clients.retain(|id, client| {
+            let keep = client
+                .stalled_since()
+                .is_none_or(|since| now.saturating_duration_since(since) < SLOW_READER_LIMIT);
+            if !keep {
+                warn!(
+                    client = id.0,
+                    "control client disconnected: it does not read"
+                );
+            }
+            keep
+        });
+        self.slow_clients += (before - self.clients.len()) as u64;
+    }
+
+    /// When to call [`Self::expire`] next.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.clients
+            .values()
+            .filter_map(Client::stalled_since)
+            .map(|since| since + SLOW_READER_LIMIT)
+            .min()
+    }
+
+    /// Whether a client is still there.
+    #[must_use]
+    pub fn has_client(&self, id: ClientId) -> bool {
+        self.clients.contains_key(&id)
+    }
+
+    /// The clients with what each waits for: (id, socket, wants to read, wants to write).
+    pub fn interests(&self) -> impl Iterator<Item = (ClientId, BorrowedFd<'_>, bool, bool)> {
+        self.clients.iter().map(|(id, client)| {
+            (
+                *id,
+                client.as_fd(),
+                client.wants_read(),
+                client.wants_write(),
+            )
+        })
+    }
+
+    /// Clients disconnected because they did not read.
+    #[must_use]
+    pub fn slow_clients(&self) -> u64 {
+        self.slow_clients
+    }
+
+    fn drop_if_done(&mut self, id: ClientId) {
+        if self.clients.get(&id).is_some_and(Client::is_done) {
+            debug!(client = id.0, "control client done");
+            self.clients.remove(&id);
+        }
+    }
+}
+
+impl AsFd for ControlSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,356 @@
+//! [`Dut`]: the device under test as a vfio-user device model.
+//!
+//! Register accesses go to the DMA engine, which only notes the work; [`Dut::work`] does it, a slice
+//! at a time, over a bus made of mapping table, guest memory and the connection. Nothing here waits.
+
+mod bus;
+mod mappings_view;
+mod memory;
+mod messages;
+mod records;
+mod references;
+mod stale;
+
+use std::time::Instant;
+
+use control_api::FunctionName;
+use control_api::request::Sabotage;
+use control_api::response::{DmaOutcome, Mappings, MappingsSummary, SabotageState};
+use dma_engine::{
+    Engine, EngineConfig, EngineEvent, HostQueueFull, MsixVector, Origin, Progress, Request,
+    RequestRecord,
+};
+use dmarig_abi::Iova;
+use dmarig_abi::registers::{DUT_CHANNELS, DUT_REGISTER_BAR};
+use pci_function::ResetKind;
+use vfio_user::{
+    Connection, DeviceModel, DmaError, DmaMap, DmaTicket, DmaUnmap, Errno, InterruptCounters,
+    IrqIndex, IrqInfo, IrqSet, RegionIndex, RegionInfo,
+};
+
+use crate::device_file::DeviceDescription;
+use crate::endpoint::{Endpoint, Upset};
+use crate::host_request;
+use crate::ledger::{IovaRange, Ledger, LiveReference, Requester};
+use bus::Bus;
+use memory::DutMemory;
+use messages::Messages;
+pub use messages::{MessageCounters, MessageDma};
+use stale::StaleTranslations;
+
+/// The device under test.
+#[derive(Debug)]
+pub struct Dut {
+    endpoint: Endpoint,
+    engine: Engine,
+    channels: u8,
+    memory: DutMemory,
+    messages: Messages,
+    ledger: Ledger,
+    /// The engine's own sabotage; stale mappings are `memory`'s.
+    sabotage: Option<(Sabotage, Option<u32>)>,
+    finished: Vec<(u64, DmaOutcome)>,
+}
+
+impl Dut {
+    /// A device as `description` has it, after power-on.
+    #[must_use]
+    pub fn new(description: &DeviceDescription, message_dma: MessageDma) -> Self {
+        let channels = u8::try_from(DUT_CHANNELS).expect("the ABI has 4 channels");
+        Self {
+            endpoint: Endpoint::dut(description),
+            engine: Engine::new(EngineConfig {
+                channels,
+                address_width_bits: description.address_width,
+            }),
+            channels,
+            memory: DutMemory::default(),
+            messages: Messages::new(message_dma),
+            ledger: Ledger::default(),
+            sabotage: None,
+            finished: Vec::new(),
+        }
+    }
+
+    /// Lets the engine work for one slice; tells whether it has more to do at once.
+    pub fn work(&mut self, connection: Option<&mut Connection>, now: Instant) -> bool {
+        let mut bus = Bus {
+            memory: &mut self.memory,
+            ledger: &mut self.ledger,
+            messages: &mut self.messages,
+            connection,
+            channels: self.channels,
+            channel: None,
+            now,
+        };
+        let progress = self.engine.run(&mut bus, 1);
+        self.take_events();
+        progress == Progress::More
+    }
+
+    /// Queues a request of the control socket and returns its number.
+    ///
+    /// # Errors
+    /// If too many wait.
+    pub fn submit_host(&mut self, request: Request) -> Result<u64, HostQueueFull> {
+        self.engine.submit_host(request)
+    }
+
+    /// Requests of the control socket that have ended.
+    pub fn take_finished(&mut self) -> Vec<(u64, DmaOutcome)> {
+        std::mem::take(&mut self.finished)
+    }
+
+    /// Resets the function as a bus reset does.
+    pub fn reset_function(&mut self, kind: ResetKind) {
+        self.report_dangling_at_reset();
+        self.endpoint.reset(kind);
+        self.engine.reset(self.memory.epoch());
+        self.follow_config();
+        self.take_events();
+    }
+
+    /// Undeclares a buffer; `false` if there is none of that number.
+    pub fn undeclare_buffer(&mut self, id: u32) -> bool {
+        let Some(buffer) = self.ledger.undeclare(id) else {
+            return false;
+        };
+        let live = self.live_references();
+        let range = IovaRange::new(buffer.iova, buffer.length);
+        let who = self.requester();
+        self.ledger.dangling(who, range, &live, "was freed");
+        true
+    }
+
+    /// Sets a sabotage. One of the engine's own replaces the other.
+    pub fn set_sabotage(&mut self, sabotage: Sabotage, times: Option<u32>) {
+        let engine_sabotage = match sabotage {
+            Sabotage::DeviceStaleMapping => {
+                self.memory.set_stale(Some(StaleTranslations::new(times)));
+                return;
+            }
+            Sabotage::DeviceFlipBit => dma_engine::Sabotage::FlipBit,
+            Sabotage::DeviceSkipWrite => dma_engine::Sabotage::SkipWrite,
+            Sabotage::DeviceWritePastEnd => dma_engine::Sabotage::WritePastEnd,
+            Sabotage::DeviceCompleteEarly => dma_engine::Sabotage::CompleteEarly,
+        };
+        self.sabotage = Some((sabotage, times));
+        let times = times.unwrap_or(u32::MAX);
+        self.engine.set_sabotage(Some(engine_sabotage), times);
+    }
+
+    /// Ends every sabotage.
+    pub fn clear_sabotages(&mut self) {
+        self.sabotage = None;
+        self.engine.set_sabotage(None, 0);
+        self.memory.set_stale(None);
+    }
+
+    /// The sabotages that are set, and how often each has struck.
+    #[must_use]
+    pub fn sabotages(&self) -> Vec<SabotageState> {
+        let struck = self.engine.sabotage_fired();
+        let own = self.sabotage.map(|(name, times)| SabotageState {
+            name,
+            times_left: times.map(|times| times.saturating_sub(struck)),
+            struck: struck.into(),
+        });
+        let stale = self.memory.stale().map(|stale| SabotageState {
+            name: Sabotage::DeviceStaleMapping,
+            times_left: stale.times_left(),
+            struck: stale.struck(),
+        });
+        own.into_iter().chain(stale).collect()
+    }
+
+    /// The ledger.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The ledger, to change it.
+    pub const fn ledger_mut(&mut self) -> &mut Ledger {
+        &mut self.ledger
+    }
+
+    /// Counts every change of the mappings.
+    #[must_use]
+    pub fn mapping_epoch(&self) -> u64 {
+        self.memory.epoch()
+    }
+
+    /// One page of mappings from `start` on.
+    #[must_use]
+    pub fn mappings_page(&self, start: Iova, limit: u32) -> Mappings {
+        mappings_view::page(&self.memory, start, limit)
+    }
+
+    /// Counts of mappings.
+    #[must_use]
+    pub fn mappings_summary(&self) -> MappingsSummary {
+        mappings_view::summary(&self.memory)
+    }
+
+    /// Totals of DMA messages.
+    #[must_use]
+    pub const fn message_counters(&self) -> MessageCounters {
+        self.messages.counters()
+    }
+
+    /// What the host sees of configuration space and interrupts.
+    #[must_use]
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Totals of interrupts.
+    #[must_use]
+    pub fn interrupt_counters(&self) -> InterruptCounters {
+        self.endpoint.interrupt_counters()
+    }
+
+    fn take_events(&mut self) {
+        for event in self.engine.take_events() {
+            match event {
+                EngineEvent::Interrupt { vector } => self.raise(vector),
+                EngineEvent::RequestDone(record) => self.note_record(&record),
+            }
+        }
+        self.endpoint.set_intx(self.engine.is_intx_asserted());
+    }
+
+    fn raise(&mut self, vector: MsixVector) {
+        self.endpoint.raise_msix(vector.number());
+    }
+
+    fn note_record(&mut self, record: &RequestRecord) {
+        let is_own = record.channel.number() < self.channels;
+        let channel = is_own.then(|| u32::from(record.channel.number()));
+        if let Some(fallback) = record.fallback {
+            let who = Requester {
+                channel,
+                ..self.requester()
+            };
+            let rest = IovaRange::new(fallback.iova, 1);
+            self.ledger.fallback_succeeded(who, rest);
+        }
+        for access in records::accesses(record, channel) {
+            self.ledger.record(access);
+        }
+        if let Origin::Host { id } = record.origin {
+            self.finished.push((id, host_request::to_api(record)));
+        }
+    }
+
+    /// Tells the engine what configuration space says.
+    fn follow_config(&mut self) {
+        self.engine.set_bus_master(self.endpoint.is_bus_master());
+        self.engine
+            .set_power_state(if self.endpoint.power_state() == 0 {
+                dma_engine::PowerState::D0
+            } else {
+                dma_engine::PowerState::Low
+            });
+    }
+
+    fn report_dangling_at_reset(&mut self) {
+        let live = self.live_references();
+        let who = self.requester();
+        for reference in &live {
+            let one = std::slice::from_ref(reference);
+            self.ledger
+                .dangling(who, reference.range, one, "saw a reset");
+        }
+    }
+
+    fn live_references(&self) -> Vec<LiveReference> {
+        references::live(&self.engine, self.channels)
+    }
+
+    fn requester(&self) -> Requester {
+        Requester {
+            function: FunctionName::DUT0,
+            channel: None,
+            epoch: self.memory.epoch(),
+        }
+    }
+}
+
+impl DeviceModel for Dut {
+    fn region_info(&self, region: RegionIndex) -> RegionInfo<'_> {
+        self.endpoint.region_info(region)
+    }
+
+    fn irq_info(&self, index: IrqIndex) -> IrqInfo {
+        self.endpoint.irq_info(index)
+    }
+
+    fn read_region(
+        &mut self,
+        region: RegionIndex,
+        offset: u64,
+        data: &mut [u8],
+    ) -> Result<(), Errno> {
+        if region.get() == DUT_REGISTER_BAR {
+            self.engine.read(offset, data, self.memory.epoch());
+            return Ok(());
+        }
+        self.endpoint.read_region(region, offset, data)
+    }
+
+    fn write_region(&mut self, region: RegionIndex, offset: u64, data: &[u8]) -> Result<(), Errno> {
+        if region.get() == DUT_REGISTER_BAR {
+            self.engine.write(offset, data, self.memory.epoch());
+            self.endpoint.set_intx(self.engine.is_intx_asserted());
+            return Ok(());
+        }
+        let upset = self.endpoint.write_region(region, offset, data)?;
+        if upset == Upset::FunctionLevelReset {
+            self.reset_function(ResetKind::FunctionLevel);
+        }
+        self.follow_config();
+        Ok(())
+    }
+
+    fn dma_map(&mut self, map: DmaMap) -> Result<(), Errno> {
+        self.memory.map(map)
+    }
+
+    fn dma_unmap(&mut self, unmap: DmaUnmap) -> Result<(), Errno> {
+        let ranges = self.memory.unmap(unmap)?;
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        let live = self.live_references();
+        let who = self.requester();
+        for range in ranges {
+            self.ledger.unmapped(who, range, &live);
+        }
+        Ok(())
+    }
+
+    fn set_irqs(&mut self, set: IrqSet) -> Result<(), Errno> {
+        self.endpoint.set_irqs(set)
+    }
+
+    fn reset(&mut self) -> Result<(), Errno> {
+        self.reset_function(ResetKind::Conventional);
+        Ok(())
+    }
+
+    fn dma_reply(&mut self, ticket: DmaTicket, outcome: Result<&[u8], DmaError>) {
+        if let Some((ticket, answer)) = self.messages.take_reply(ticket, outcome) {
+            self.engine.message_done(ticket, answer);
+        }
+    }
+
+    fn disconnected(&mut self) {
+        self.engine.disconnected();
+        self.engine.reset(self.memory.epoch());
+        self.take_events();
+        self.memory.clear();
+        self.endpoint.disconnect();
+        self.follow_config();
+    }
+}

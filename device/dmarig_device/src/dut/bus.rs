@@ -1,0 +1,111 @@
+//! [`Bus`]: the engine's way to memory, for the time of one step.
+
+use std::time::Instant;
+
+use control_api::FunctionName;
+use control_api::ledger::AccessDirection;
+use dma_engine::{BusFault, ChannelId, Direction, DmaBus, SubmitError, Ticket};
+use dmarig_abi::Iova;
+use vfio_user::Connection;
+
+use super::memory::DutMemory;
+use super::messages::{Messages, Payload};
+use crate::ledger::{IovaRange, Ledger, Requester};
+
+pub(super) struct Bus<'a> {
+    pub(super) memory: &'a mut DutMemory,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) messages: &'a mut Messages,
+    pub(super) connection: Option<&'a mut Connection>,
+    pub(super) channels: u8,
+    pub(super) channel: Option<u32>,
+    pub(super) now: Instant,
+}
+
+impl Bus<'_> {
+    fn judge(&mut self, iova: Iova, len: usize, direction: AccessDirection) {
+        let who = Requester {
+            function: FunctionName::DUT0,
+            channel: self.channel,
+            epoch: self.memory.epoch(),
+        };
+        let len = u64::try_from(len).unwrap_or(u64::MAX);
+        self.ledger.judge(who, IovaRange::new(iova, len), direction);
+    }
+
+    /// Judges what an access reached: all of it, or the bytes before the fault.
+    fn judge_reached(
+        &mut self,
+        iova: Iova,
+        len: usize,
+        outcome: Result<(), BusFault>,
+        direction: AccessDirection,
+    ) {
+        let reached = match outcome {
+            Ok(()) => len,
+            Err(fault) => fault
+                .iova
+                .checked_offset_from(iova)
+                .and_then(|reached| usize::try_from(reached).ok())
+                .unwrap_or(0),
+        };
+        if reached > 0 {
+            self.judge(iova, reached, direction);
+        }
+    }
+
+    fn submit(&mut self, iova: Iova, payload: &Payload<'_>) -> Result<Ticket, SubmitError> {
+        let connection = self.connection.as_deref_mut();
+        let ticket = self.messages.submit(connection, iova, payload, self.now)?;
+        let direction = match payload {
+            Payload::Read { .. } => AccessDirection::Read,
+            Payload::Write { .. } => AccessDirection::Write,
+        };
+        self.judge(iova, payload.len(), direction);
+        Ok(ticket)
+    }
+}
+
+impl DmaBus for Bus<'_> {
+    fn mapping_epoch(&self) -> u64 {
+        self.memory.epoch()
+    }
+
+    fn enter_channel(&mut self, channel: ChannelId) {
+        let is_own = channel.number() < self.channels;
+        self.channel = is_own.then(|| channel.number().into());
+    }
+
+    fn probe(&self, iova: Iova, len_bytes: u64, direction: Direction) -> Result<u64, BusFault> {
+        self.memory.probe(iova, len_bytes, direction)
+    }
+
+    fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
+        let len = buffer.len();
+        let outcome = self
+            .memory
+            .for_each_piece(iova, len, Direction::Read, |offset, piece| {
+                piece.read_into(&mut buffer[offset..]);
+            });
+        self.judge_reached(iova, len, outcome, AccessDirection::Read);
+        outcome
+    }
+
+    fn write(&mut self, iova: Iova, data: &[u8]) -> Result<(), BusFault> {
+        let outcome =
+            self.memory
+                .for_each_piece(iova, data.len(), Direction::Write, |offset, piece| {
+                    piece.write_from(&data[offset..]);
+                });
+        self.judge_reached(iova, data.len(), outcome, AccessDirection::Write);
+        outcome
+    }
+
+    fn submit_read(&mut self, iova: Iova, len_bytes: usize) -> Result<Ticket, SubmitError> {
+        self.submit(iova, &Payload::Read { len: len_bytes })
+    }
+
+    fn submit_write(&mut self, iova: Iova, data: &[u8]) -> Result<Ticket, SubmitError> {
+        self.submit(iova, &Payload::Write { data })
+    }
+}

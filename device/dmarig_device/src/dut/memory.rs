@@ -1,0 +1,261 @@
+//! [`DutMemory`]: which IOVA leads where, and the memory there.
+//!
+//! Joins the mapping table of `iommu` with the regions of `guest_memory`. A mapping without a file,
+//! or with one that is not safe to map, has no region: its bytes are reached by message only.
+
+use dma_engine::{BusFault, BusFaultKind, Direction};
+use dmarig_abi::Iova;
+use guest_memory::{GuestMemory, MappedRange, PAGE_SIZE_BYTES, RegionId};
+use iommu::{Access, FaultKind, Mapping, MappingTable, Permissions, Removed, Segment};
+use tracing::{debug, warn};
+use vfio_user::{DmaMap, DmaUnmap, Errno};
+
+use super::stale::StaleTranslations;
+use crate::ledger::IovaRange;
+
+/// What a mapping leads to: a region, or nothing that we can map.
+pub(super) type Backing = Option<RegionId>;
+
+/// Most separate ranges that one unmap reports; the rest of a wilder one is not told.
+const MAX_REMOVED_RANGES: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct DutMemory {
+    table: MappingTable<Backing>,
+    guest: GuestMemory,
+    stale: Option<StaleTranslations>,
+    memory_was_unmapped: bool,
+    message_only_mappings: u64,
+}
+
+impl DutMemory {
+    pub(super) fn epoch(&self) -> u64 {
+        self.table.epoch()
+    }
+
+    pub(super) const fn table(&self) -> &MappingTable<Backing> {
+        &self.table
+    }
+
+    /// Whether memory was unmapped since the connection began.
+    pub(super) const fn memory_was_unmapped(&self) -> bool {
+        self.memory_was_unmapped
+    }
+
+    pub(super) const fn stale(&self) -> Option<&StaleTranslations> {
+        self.stale.as_ref()
+    }
+
+    /// From now on translations that go away are kept and used, or no longer.
+    pub(super) fn set_stale(&mut self, stale: Option<StaleTranslations>) {
+        if let Some(old) = std::mem::replace(&mut self.stale, stale) {
+            for (region, n_pages) in old.into_regions() {
+                self.guest.release(region, n_pages);
+            }
+        }
+    }
+
+    pub(super) fn map(&mut self, map: DmaMap) -> Result<(), Errno> {
+        let permissions = Permissions::from_flags(map.permissions.read, map.permissions.write)
+            .ok_or(Errno::EINVAL)?;
+        let backing =
+            map.fd.and_then(
+                |fd| match self.guest.attach(fd, map.file_offset, map.size) {
+                    Ok(region) => Some(region),
+                    Err(error) => {
+                        self.message_only_mappings += 1;
+                        if self.message_only_mappings.is_power_of_two() {
+                            warn!(iova = map.iova, %error, n = self.message_only_mappings,
+                            "mapping is served by message only");
+                        }
+                        None
+                    }
+                },
+            );
+        let mapping = Mapping {
+            iova: Iova::new(map.iova),
+            len_bytes: map.size,
+            backing,
+            offset_bytes: if backing.is_some() {
+                map.file_offset
+            } else {
+                0
+            },
+            permissions,
+        };
+        let guest = &mut self.guest;
+        let outcome = self.table.map(&mapping, |removed| {
+            if let Some(region) = removed.backing {
+                guest.release(region, removed.size_pages);
+            }
+        });
+        outcome.map_err(|error| {
+            debug!(%error, "mapping refused");
+            if let Some(region) = backing {
+                self.guest
+                    .release(region, map.size.div_ceil(PAGE_SIZE_BYTES));
+            }
+            match error {
+                iommu::MappingError::Full { .. } => Errno::ENOSPC,
+                _ => Errno::EINVAL,
+            }
+        })
+    }
+
+    /// Removes mappings and returns the ranges that were mapped, neighbors joined.
+    pub(super) fn unmap(&mut self, unmap: DmaUnmap) -> Result<Vec<IovaRange>, Errno> {
+        let mut ranges = Vec::new();
+        let (guest, stale) = (&mut self.guest, &mut self.stale);
+        let mut had_memory = false;
+        let mut take = |removed: Removed<Backing>| {
+            had_memory |= removed.backing.is_some();
+            note_removed(&mut ranges, &removed);
+            // The stale translations own the pages that they take.
+            let is_kept = stale.as_mut().is_some_and(|stale| stale.keep(&removed));
+            if let (Some(region), false) = (removed.backing, is_kept) {
+                guest.release(region, removed.size_pages);
+            }
+        };
+        let outcome = match unmap {
+            DmaUnmap::All => {
+                self.table.unmap_all(&mut take);
+                Ok(())
+            }
+            DmaUnmap::Range { iova, size } => {
+                let outcome = self.table.unmap(Iova::new(iova), size, &mut take);
+                outcome.map(|_| ()).map_err(|error| {
+                    debug!(%error, "unmap refused");
+                    Errno::EINVAL
+                })
+            }
+        };
+        self.memory_was_unmapped |= had_memory;
+        outcome.map(|()| ranges)
+    }
+
+    /// Forgets everything, as when the connection ends.
+    pub(super) fn clear(&mut self) {
+        self.set_stale(None);
+        let guest = &mut self.guest;
+        self.table.unmap_all(|removed| {
+            if let Some(region) = removed.backing {
+                guest.release(region, removed.size_pages);
+            }
+        });
+        self.memory_was_unmapped = false;
+    }
+
+    /// How many bytes from `iova` on can be accessed, 1 to `len_bytes`.
+    pub(super) fn probe(
+        &self,
+        iova: Iova,
+        len_bytes: u64,
+        direction: Direction,
+    ) -> Result<u64, BusFault> {
+        let segment = self.translate(iova, len_bytes, direction)?;
+        Ok(segment.len_bytes)
+    }
+
+    /// Hands the mapped pieces of an access to `visit` in order, each with its offset in the access.
+    ///
+    /// # Errors
+    /// The first byte that has no usable mapping; what lies before it was visited.
+    pub(super) fn for_each_piece(
+        &mut self,
+        iova: Iova,
+        len: usize,
+        direction: Direction,
+        mut visit: impl FnMut(usize, &MappedRange<'_>),
+    ) -> Result<(), BusFault> {
+        let mut done = 0;
+        while done < len {
+            let here = at(iova, done);
+            let left = as_u64(len - done);
+            let segment = match self.translate(here, left, direction) {
+                Ok(segment) => segment,
+                Err(fault) => self.translate_stale(fault, left, direction)?,
+            };
+            let Some(region) = segment.backing else {
+                return Err(BusFault {
+                    iova: here,
+                    kind: BusFaultKind::MessageOnly,
+                });
+            };
+            let piece_len = usize::try_from(segment.len_bytes).unwrap_or(usize::MAX);
+            let piece_len = piece_len.min(len - done);
+            let range = self
+                .guest
+                .range(region, segment.offset_bytes, piece_len)
+                .expect("a region was checked to hold its mappings, and it never shrinks");
+            visit(done, &range);
+            done += piece_len;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn translate(
+        &self,
+        iova: Iova,
+        len_bytes: u64,
+        direction: Direction,
+    ) -> Result<Segment<Backing>, BusFault> {
+        self.table
+            .translate_first(iova, len_bytes, access(direction))
+            .map_err(|fault| BusFault {
+                iova: fault.iova,
+                kind: match fault.kind {
+                    FaultKind::Permission => BusFaultKind::Permission,
+                    FaultKind::Unmapped | FaultKind::Wrap => BusFaultKind::Unmapped,
+                },
+            })
+    }
+
+    fn translate_stale(
+        &mut self,
+        fault: BusFault,
+        len_bytes: u64,
+        direction: Direction,
+    ) -> Result<Segment<Backing>, BusFault> {
+        let stale = self.stale.as_mut().ok_or(fault)?;
+        stale
+            .translate(fault.iova, len_bytes, access(direction))
+            .ok_or(fault)
+    }
+}
+
+/// Appends a removed leaf to the ranges, joined to the last one where it continues it.
+fn note_removed(ranges: &mut Vec<IovaRange>, removed: &Removed<Backing>) {
+    let len_bytes = removed.size_pages.saturating_mul(PAGE_SIZE_BYTES);
+    let range = IovaRange::new(removed.iova, len_bytes);
+    if let Some(last) = ranges.last_mut() {
+        let next = last.start().checked_add(last.len_bytes());
+        if let (true, Some(joined)) = (
+            next == Some(removed.iova),
+            last.len_bytes().checked_add(len_bytes),
+        ) {
+            *last = IovaRange::new(last.start(), joined);
+            return;
+        }
+    }
+    if ranges.len() < MAX_REMOVED_RANGES {
+        ranges.push(range);
+    }
+}
+
+const fn access(direction: Direction) -> Access {
+    match direction {
+        Direction::Read => Access::Read,
+        Direction::Write => Access::Write,
+    }
+}
+
+/// The address of byte `offset` of an access that does not wrap.
+fn at(iova: Iova, offset: usize) -> Iova {
+    iova.checked_add(as_u64(offset))
+        .expect("the engine refuses requests that wrap")
+}
+
+fn as_u64(len: usize) -> u64 {
+    u64::try_from(len).expect("usize fits into u64 on every target of ours")
+}

@@ -1,0 +1,45 @@
+//! Turns the engine's record of a request into the ledger's records of its accesses.
+
+use control_api::FunctionName;
+use control_api::ledger::{AccessDirection, AccessPath, AccessRecord};
+use dma_engine::RequestRecord;
+use dmarig_abi::Iova;
+
+use crate::host_request;
+
+/// One record for the range read and one for the range written, where the operation has them.
+pub(super) fn accesses(
+    record: &RequestRecord,
+    channel: Option<u32>,
+) -> impl Iterator<Item = AccessRecord> {
+    let access = |iova: Iova, direction| AccessRecord {
+        seq: 0,
+        function: FunctionName::DUT0,
+        channel,
+        iova,
+        length: record.request.length_bytes,
+        direction,
+        path: path(record.path),
+        status: host_request::status(record.status),
+        crc32c: Some(record.crc32c),
+        epoch_issue: record.epoch_at_issue,
+        epoch_complete: record.epoch_at_completion,
+        declared: None,
+    };
+    let read = record
+        .source
+        .map(|iova| access(iova, AccessDirection::Read));
+    let write = record
+        .destination
+        .map(|iova| access(iova, AccessDirection::Write));
+    read.into_iter().chain(write)
+}
+
+const fn path(path: dma_engine::AccessPath) -> AccessPath {
+    match path {
+        dma_engine::AccessPath::None => AccessPath::None,
+        dma_engine::AccessPath::Mapped => AccessPath::Mapped,
+        dma_engine::AccessPath::Message | dma_engine::AccessPath::Both => AccessPath::Message,
+        dma_engine::AccessPath::Probe => AccessPath::Probe,
+    }
+}

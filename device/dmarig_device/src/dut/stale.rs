@@ -1,0 +1,89 @@
+//! [`StaleTranslations`]: the sabotage `device-stale-mapping`.
+//!
+//! While it is set, translations that the platform takes away are kept, and an access that finds no
+//! mapping uses them: what a device does that never invalidates its translation cache.
+
+use std::collections::BTreeMap;
+
+use dmarig_abi::Iova;
+use guest_memory::RegionId;
+use iommu::{Access, Mapping, MappingTable, PAGE_SIZE_BYTES, Removed, Segment};
+
+use super::memory::Backing;
+
+/// Leaves kept; what goes away beyond that is really gone.
+const MAX_LEAVES: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct StaleTranslations {
+    table: MappingTable<Backing>,
+    /// Pages that this table has taken over and not given back, by region.
+    pages: BTreeMap<RegionId, u64>,
+    times_left: Option<u32>,
+    struck: u64,
+}
+
+impl StaleTranslations {
+    /// Keeps translations from now on and uses them `times` times, or always.
+    pub(super) fn new(times: Option<u32>) -> Self {
+        Self {
+            table: MappingTable::with_max_leaves(MAX_LEAVES),
+            pages: BTreeMap::new(),
+            times_left: times,
+            struck: 0,
+        }
+    }
+
+    pub(super) const fn times_left(&self) -> Option<u32> {
+        self.times_left
+    }
+
+    pub(super) const fn struck(&self) -> u64 {
+        self.struck
+    }
+
+    /// Takes a removed mapping, and its pages, over; `false` if there is no room or no memory.
+    pub(super) fn keep(&mut self, removed: &Removed<Backing>) -> bool {
+        let Some(region) = removed.backing else {
+            return false;
+        };
+        let Some(len_bytes) = removed.size_pages.checked_mul(PAGE_SIZE_BYTES) else {
+            return false;
+        };
+        let mapping = Mapping {
+            iova: removed.iova,
+            len_bytes,
+            backing: removed.backing,
+            offset_bytes: removed.offset_bytes,
+            permissions: removed.permissions,
+        };
+        // What this replaces keeps its region alive until the sabotage is cleared; a page counted
+        // once too often does no harm, one released too early would.
+        if self.table.map(&mapping, |_| ()).is_err() {
+            return false;
+        }
+        *self.pages.entry(region).or_default() += removed.size_pages;
+        true
+    }
+
+    /// The old translation of an access, if there is one and it may still be used.
+    pub(super) fn translate(
+        &mut self,
+        iova: Iova,
+        len_bytes: u64,
+        access: Access,
+    ) -> Option<Segment<Backing>> {
+        if self.times_left == Some(0) {
+            return None;
+        }
+        let segment = self.table.translate_first(iova, len_bytes, access).ok()?;
+        self.times_left = self.times_left.map(|times| times - 1);
+        self.struck += 1;
+        Some(segment)
+    }
+
+    /// Gives back the pages taken over.
+    pub(super) fn into_regions(self) -> impl Iterator<Item = (RegionId, u64)> {
+        self.pages.into_iter()
+    }
+}

@@ -1,0 +1,8 @@
+//! Exit codes of `dmarig-device`, stable and documented in `--help`.
+
+/// Stopped by `stop`, SIGTERM or SIGINT.
+pub const STOPPED: u8 = 0;
+/// The command line or the device file is wrong (clap uses the same number).
+pub const USAGE: u8 = 2;
+/// The environment lacks something: a socket path is taken, no descriptors, no memory.
+pub const ENVIRONMENT: u8 = 3;

@@ -1,0 +1,288 @@
+//! [`Rig`]: the whole device process as one state, driven by [`Rig::step`].
+//!
+//! A step takes one event and the time, never waits, and says how to go on. All sockets are
+//! non-blocking and belong to the rig; who waits for them is [`crate::event_loop`], and in tests
+//! nobody. After each event the engine gets one slice of at most 1 MiB, so every socket is served
+//! between two slices.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use control_api::response::Counters;
+use control_api::{FunctionName, RpcError};
+use pci_function::ResetKind;
+use serde_json::Value;
+use tracing::warn;
+use vfio_user::ListenError;
+
+use crate::control_function::ControlFunction;
+use crate::control_socket::{ClientId, ControlSocket};
+use crate::dut::Dut;
+use crate::methods;
+use crate::port::{Port, chain};
+use crate::readiness::Readiness;
+use crate::settle;
+use crate::waiters::Waiters;
+
+/// How long nobody is accepted after the process ran out of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// SIGTERM or SIGINT.
+    Signal,
+    /// Somebody connects to a function's socket.
+    Connect(FunctionName),
+    /// A function's connection is ready.
+    Ready(FunctionName, Readiness),
+    /// Somebody connects to the control socket.
+    ControlConnect,
+    /// A control client is ready.
+    ControlReady(ClientId, Readiness),
+    /// Time has passed, or there is work that needs no event.
+    Tick,
+}
+
+/// How to go on after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// There is work that needs no event: step on at once.
+    Now,
+    /// Wait for an event, at most until then.
+    At(Instant),
+    /// Wait for an event.
+    OnEvent,
+    /// End the process.
+    Stop,
+}
+
+/// Everything the device process is.
+#[derive(Debug)]
+pub struct Rig {
+    pub(crate) dut: Port<Dut>,
+    pub(crate) control_function: Option<Port<ControlFunction>>,
+    pub(crate) control_socket: Option<ControlSocket>,
+    pub(crate) waiters: Waiters,
+    accept_again: Option<Instant>,
+    is_stopping: bool,
+}
+
+impl Rig {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(
+        dut: Port<Dut>,
+        control_function: Option<Port<ControlFunction>>,
+        control_socket: Option<ControlSocket>,
+    ) -> Self {
+        Self {
+            dut,
+            control_function,
+            control_socket,
+            waiters: Waiters::default(),
+            accept_again: None,
+            is_stopping: false,
+        }
+    }
+
+    /// Takes one event.
+    pub fn step(&mut self, event: Event, now: Instant) -> Next {
+        if self.accept_again.is_some_and(|again| again <= now) {
+            self.accept_again = None;
+        }
+        match event {
+            Event::Signal => self.stop(),
+            Event::Connect(name) => {
+                let outcome = self.accept(name);
+                self.note_accept(outcome, now);
+            }
+            Event::Ready(name, readiness) => self.serve(name, readiness),
+            Event::ControlConnect => {
+                let outcome = self
+                    .control_socket
+                    .as_mut()
+                    .map_or(Ok(()), |socket| socket.accept(now));
+                self.note_accept(outcome, now);
+            }
+            Event::ControlReady(client, readiness) => self.serve_client(client, readiness, now),
+            Event::Tick => {}
+        }
+        let has_more = settle::settle(self, now);
+        self.next(has_more)
+    }
+
+    /// The functions that there are.
+    pub(crate) fn function_names(&self) -> impl Iterator<Item = FunctionName> + use<> {
+        let control = self
+            .control_function
+            .as_ref()
+            .map(|_| FunctionName::Control);
+        std::iter::once(FunctionName::DUT0).chain(control)
+    }
+
+    /// A function's listening socket.
+    pub(crate) fn listener(&self, name: FunctionName) -> Option<BorrowedFd<'_>> {
+        match name {
+            FunctionName::Control => self.control_function.as_ref().map(AsFd::as_fd),
+            FunctionName::Dut(_) => Some(self.dut.as_fd()),
+        }
+    }
+
+    /// A function's connection: its number, its socket, whether it waits to read and to write.
+    pub(crate) fn interest(&self, name: FunctionName) -> Option<(u32, BorrowedFd<'_>, bool, bool)> {
+        match name {
+            FunctionName::Control => self.control_function.as_ref()?.interest(),
+            FunctionName::Dut(_) => self.dut.interest(),
+        }
+    }
+
+    /// Whether `generation` is the number of the function's last connection.
+    pub(crate) fn is_current(&self, name: FunctionName, generation: u32) -> bool {
+        match name {
+            FunctionName::Control => self
+                .control_function
+                .as_ref()
+                .is_some_and(|port| port.generation() == generation),
+            FunctionName::Dut(_) => self.dut.generation() == generation,
+        }
+    }
+
+    /// The control socket, if there is one.
+    pub(crate) const fn control_socket(&self) -> Option<&ControlSocket> {
+        self.control_socket.as_ref()
+    }
+
+    /// Hangs up on everybody, so that the models drop what is theirs.
+    pub fn shut_down(&mut self) {
+        self.dut.close();
+        if let Some(port) = &mut self.control_function {
+            port.close();
+        }
+    }
+
+    /// Ends the process after this step.
+    pub(crate) fn stop(&mut self) {
+        self.is_stopping = true;
+    }
+
+    /// Whether new connections are taken now.
+    pub(crate) const fn is_accepting(&self) -> bool {
+        self.accept_again.is_none()
+    }
+
+    /// Totals for `status`.
+    pub(crate) fn counters(&self) -> Counters {
+        let control = self.control_function.as_ref().map(Port::counters);
+        let ports = [self.dut.counters(), control.unwrap_or_default()];
+        let total = |field: fn(&crate::port::PortCounters) -> u64| ports.iter().map(field).sum();
+        let dut = self.dut.model();
+        let interrupts = dut.interrupt_counters();
+        let doorbells = self
+            .control_function
+            .as_ref()
+            .map(|port| port.model().interrupt_counters())
+            .unwrap_or_default();
+        Counters {
+            connections: total(|port| port.connections),
+            refused_connections: total(|port| port.refused_connections),
+            protocol_errors: total(|port| port.protocol_errors),
+            rejected_messages: total(|port| port.rejected_messages),
+            message_dma: dut.message_counters().sent,
+            message_timeouts: dut.message_counters().timed_out,
+            late_replies: total(|port| port.late_replies),
+            interrupts: interrupts.delivered + doorbells.delivered,
+            lost_interrupts: interrupts.unbound + doorbells.unbound,
+            slow_control_clients: self
+                .control_socket
+                .as_ref()
+                .map_or(0, ControlSocket::slow_clients),
+        }
+    }
+
+    /// Resets the control function; a call under way ends.
+    pub(crate) fn reset_control_function(&mut self) {
+        if let Some(port) = &mut self.control_function {
+            port.model_mut().reset_function(ResetKind::Conventional);
+        }
+    }
+
+    /// Answers a request of the control socket.
+    pub(crate) fn answer(
+        &mut self,
+        caller: crate::control_socket::Caller,
+        outcome: Result<Value, RpcError>,
+        now: Instant,
+    ) {
+        if let Some(socket) = &mut self.control_socket {
+            socket.answer(caller, outcome, now);
+        }
+    }
+
+    fn accept(&mut self, name: FunctionName) -> Result<(), ListenError> {
+        match name {
+            FunctionName::Control => self.control_function.as_mut().map_or(Ok(()), Port::accept),
+            FunctionName::Dut(_) => self.dut.accept(),
+        }
+    }
+
+    fn note_accept(&mut self, outcome: Result<(), ListenError>, now: Instant) {
+        if let Err(error) = outcome {
+            // The listener stays readable, so without a pause this would be a busy loop.
+            warn!(error = %chain(&error), "cannot accept; trying again in a second");
+            self.accept_again = Some(now + ACCEPT_PAUSE);
+        }
+    }
+
+    fn serve(&mut self, name: FunctionName, readiness: Readiness) {
+        match name {
+            FunctionName::Control => {
+                if let Some(port) = &mut self.control_function {
+                    port.on_ready(readiness);
+                }
+            }
+            FunctionName::Dut(_) => self.dut.on_ready(readiness),
+        }
+    }
+
+    fn serve_client(&mut self, client: ClientId, readiness: Readiness, now: Instant) {
+        let Some(socket) = &mut self.control_socket else {
+            return;
+        };
+        if readiness.writable {
+            socket.on_writable(client, now);
+        }
+        if readiness.readable {
+            let requests = socket.on_readable(client, now);
+            for (caller, incoming) in requests {
+                if let Some(outcome) = methods::dispatch(self, caller, incoming, now) {
+                    self.answer(caller, outcome, now);
+                }
+            }
+        } else if readiness.hung_up {
+            socket.on_hang_up(client);
+        }
+    }
+
+    fn next(&self, has_more: bool) -> Next {
+        if self.is_stopping {
+            return Next::Stop;
+        }
+        if has_more {
+            return Next::Now;
+        }
+        let deadlines = [
+            self.dut.next_deadline(),
+            self.waiters.next_deadline(),
+            self.control_socket
+                .as_ref()
+                .and_then(ControlSocket::next_deadline),
+            self.accept_again,
+        ];
+        deadlines
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(Next::OnEvent, Next::At)
+    }
+}
