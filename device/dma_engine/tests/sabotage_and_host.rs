@@ -1,0 +1,172 @@
+//! Each sabotage shows where it should, and the host's own requests run like a guest's.
+
+mod mock;
+
+use dma_engine::{Origin, Request, Sabotage};
+use dmarig_abi::Iova;
+use dmarig_abi::completion::*;
+use dmarig_abi::descriptor::*;
+use mock::{Command, PAGE, Permit, Rig, pattern, write_descriptor};
+
+const DATA: u64 = 0x10_0000;
+const LEN: usize = 40_000;
+
+/// Writes a pattern under a sabotage, by mapping and by message, and shows memory and rig.
+fn check_both_paths(sabotage: Sabotage, check: impl Fn(&mut Rig, &[u8])) {
+    for flags in [0, DESCRIPTOR_FLAG_MESSAGE] {
+        let mut rig = Rig::new();
+        rig.bus.map(DATA, 16, Permit::ReadWrite);
+        rig.engine.set_sabotage(Some(sabotage), 1);
+        let command = Command {
+            opcode: DMA_OP_WRITE_PATTERN,
+            flags,
+            destination: DATA,
+            length_bytes: LEN as u64,
+            seed: 4,
+            ..Command::default()
+        };
+        let record = rig.run_command(command);
+        assert_eq!(
+            record.status, DMA_STATUS_SUCCESS,
+            "the device claims success"
+        );
+        assert_eq!(record.crc32c, crc32c::crc32c(&pattern(4, LEN)));
+        assert_eq!(rig.engine.sabotage_fired(), 1);
+        let memory = rig.bus.peek(DATA, LEN + 1);
+        check(&mut rig, &memory);
+
+        rig.run_command(command);
+        assert_eq!(rig.bus.peek(DATA, LEN), pattern(4, LEN), "it acts once");
+        assert_eq!(rig.engine.sabotage_fired(), 1);
+    }
+}
+
+#[test]
+fn flip_bit_changes_exactly_one_bit() {
+    check_both_paths(Sabotage::FlipBit, |_, memory| {
+        let difference: u32 = memory
+            .iter()
+            .zip(pattern(4, LEN))
+            .map(|(seen, expected)| (seen ^ expected).count_ones())
+            .sum();
+        assert_eq!(difference, 1);
+        assert_eq!(memory[LEN], 0);
+    });
+}
+
+#[test]
+fn skip_write_leaves_a_hole() {
+    check_both_paths(Sabotage::SkipWrite, |_, memory| {
+        assert_eq!(memory[..32 << 10], vec![0; 32 << 10]);
+        assert_eq!(memory[32 << 10..LEN], pattern(4, LEN)[32 << 10..]);
+    });
+}
+
+#[test]
+fn write_past_end_changes_the_next_byte_only() {
+    check_both_paths(Sabotage::WritePastEnd, |_, memory| {
+        assert_eq!(memory[..LEN], pattern(4, LEN));
+        assert_ne!(memory[LEN], 0);
+    });
+}
+
+#[test]
+fn complete_early_shows_success_before_the_last_write_and_makes_it_later() {
+    check_both_paths(Sabotage::CompleteEarly, |rig, memory| {
+        assert_eq!(
+            memory[LEN - 1],
+            0,
+            "success, and the last byte is not there"
+        );
+        rig.run_command(Command::default());
+        assert_eq!(rig.bus.peek(DATA, LEN), pattern(4, LEN));
+    });
+}
+
+#[test]
+fn complete_early_holds_over_the_completion_entry() {
+    let mut rig = Rig::new();
+    rig.bus.map(DATA, 16, Permit::ReadWrite);
+    rig.bus.map(0x20_0000, 1, Permit::ReadWrite);
+    rig.engine.set_sabotage(Some(Sabotage::CompleteEarly), 1);
+    let mut ring = rig.enable_ring(0, 0x20_0000, 4);
+    rig.post(&mut ring, write_descriptor(4, DATA, 64));
+    rig.ring_doorbell(&ring);
+    rig.settle();
+    assert!(rig.completion(&mut ring).is_some());
+    assert_eq!(rig.bus.peek(DATA, 64), [0; 64]);
+    assert_eq!(rig.vectors(), [0]);
+}
+
+#[test]
+fn sabotage_that_never_acts_changes_no_event() {
+    let events = |sabotage: Option<Sabotage>| {
+        let mut rig = Rig::new();
+        rig.bus.map(DATA, 16, Permit::ReadWrite);
+        rig.engine.set_sabotage(sabotage, 0);
+        let write = Command {
+            opcode: DMA_OP_WRITE_PATTERN,
+            destination: DATA,
+            length_bytes: 5000,
+            ..Command::default()
+        };
+        rig.run_command(write);
+        (rig.events, rig.bus.peek(DATA, 5001))
+    };
+    assert_eq!(events(None), events(Some(Sabotage::FlipBit)));
+}
+
+fn host_request(destination: u64) -> Request {
+    Request {
+        opcode: DMA_OP_FILL,
+        destination: Iova::new(destination),
+        length_bytes: 16,
+        seed: 0xee,
+        ..Request::default()
+    }
+}
+
+#[test]
+fn host_requests_run_in_order_and_carry_their_numbers() {
+    let mut rig = Rig::new();
+    rig.bus.map(DATA, 1, Permit::ReadWrite);
+    let first = rig
+        .engine
+        .submit_host(host_request(DATA))
+        .expect("there is room");
+    let second = rig
+        .engine
+        .submit_host(host_request(DATA + PAGE))
+        .expect("there is room");
+    rig.settle();
+    let outcomes: Vec<_> = rig.records().iter().map(|r| (r.origin, r.status)).collect();
+    let expected = [
+        (Origin::Host { id: first }, DMA_STATUS_SUCCESS),
+        (Origin::Host { id: second }, DMA_STATUS_UNMAPPED),
+    ];
+    assert_eq!(outcomes, expected);
+    assert_eq!(rig.bus.peek(DATA, 16), [0xee; 16]);
+    assert!(rig.vectors().is_empty());
+    assert_eq!(rig.read_32(dmarig_abi::registers::REG_INTERRUPT_CAUSE), 0);
+}
+
+#[test]
+fn full_host_queue_says_so_and_a_reset_answers_every_request() {
+    let mut rig = Rig::new();
+    let mut accepted = 0;
+    let error = loop {
+        match rig.engine.submit_host(host_request(DATA)) {
+            Ok(_) => accepted += 1,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(error.queued, accepted);
+    rig.engine.reset(0);
+    rig.settle();
+    assert_eq!(rig.records().len(), accepted);
+    assert!(
+        rig.records()
+            .iter()
+            .all(|record| record.status == DMA_STATUS_ABORTED)
+    );
+}
