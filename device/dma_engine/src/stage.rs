@@ -109,13 +109,14 @@ impl Pipeline {
         self.stages.is_empty()
     }
 
-    /// Whether another chunk may be added: there is room, and nothing has failed.
+    /// Whether another chunk may be added: there is room, nothing has failed, and no chunk is on its
+    /// way that the table expects to fail. So bytes behind a refused one are written only where
+    /// table and platform disagree.
     pub(crate) fn is_open(&self) -> bool {
-        self.stages.len() < PIPELINE_DEPTH
-            && !self
-                .stages
-                .iter()
-                .any(|stage| matches!(stage.state, StageState::Failed { .. }))
+        let may_fail = |stage: &Stage| {
+            stage.table_fault.is_some() || matches!(stage.state, StageState::Failed { .. })
+        };
+        self.stages.len() < PIPELINE_DEPTH && !self.stages.iter().any(may_fail)
     }
 
     pub(crate) fn push(&mut self, stage: Stage) {
