@@ -1,1 +1,365 @@
-//! stub
+//! [`MachineRig`]: the real rig. What a case asks goes over the control socket to the device process,
+//! and through its mailbox to the driver in the guest.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use contract::{
+    BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, Remapping,
+    Rig, RigError, Step, StepResult, Violation,
+};
+use control_api::request::{
+    BufferDeclare, BufferDirection, BufferUndeclare, DmaOp, DmaPath, DmaSubmit, LedgerRead,
+    MailboxCall, MappingsList,
+};
+use control_api::response::{Backing, DmaOutcome, Permissions};
+use control_api::{Client, ClientError, FunctionName, Method, rpc};
+use dmarig_abi::descriptor::{
+    DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_PROBE, DMA_OP_CRC, DMA_OP_FILL, DMA_OP_VERIFY_PATTERN,
+    DMA_OP_WRITE_PATTERN,
+};
+use dmarig_abi::{Iova, RequesterId};
+
+use crate::entry::chain;
+use crate::mailbox;
+
+/// How long the driver may take over one program.
+const PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the device process may take over one request.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// What the device process gets on top of the time that it may itself wait for the guest.
+const ANSWER_MARGIN: Duration = Duration::from_secs(2);
+/// How long an expected fault report may take from the remapping unit to us.
+const FAULT_DEADLINE: Duration = Duration::from_secs(1);
+/// Most runs that a mapping set may have.
+const MAPPING_RUNS_MAX: usize = 1 << 16;
+/// How often a mapping set that changes while it is read is read again.
+const MAPPING_ATTEMPTS: usize = 8;
+/// Runs asked for at a time; the device gives fewer if it likes.
+const MAPPING_PAGE: u32 = 400;
+/// Records asked for at a time.
+const LEDGER_PAGE: u32 = 80;
+/// Most pages of the ledger read in one go; a device that always says "more" must not hold us.
+const LEDGER_PAGES_MAX: usize = 1024;
+
+/// What the guest reported by itself and a case may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The remapping unit recorded a fault.
+    Fault(IommuFault),
+    /// The guest found something.
+    Finding(String),
+}
+
+/// What kind of trouble a [`RigError`] was; the error itself is text for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The guest did not answer.
+    GuestSilent,
+    /// The guest answered nonsense.
+    GuestBrokeProtocol,
+    /// The device process is gone, silent, or refuses what it should not.
+    Device,
+    /// We asked for something that cannot be had.
+    Ours,
+}
+
+/// The rig of one boot.
+pub struct MachineRig {
+    remapping: Remapping,
+    client: Client,
+    notices: Receiver<Notice>,
+    faults: VecDeque<IommuFault>,
+    findings: VecDeque<String>,
+    requester: Option<RequesterId>,
+    ledger_next: u64,
+    trouble: Option<Trouble>,
+}
+
+impl MachineRig {
+    /// Takes the connected control socket, and the channel of what the guest reports.
+    pub fn new(remapping: Remapping, client: Client, notices: Receiver<Notice>) -> Self {
+        Self {
+            remapping,
+            client,
+            notices,
+            faults: VecDeque::new(),
+            findings: VecDeque::new(),
+            requester: None,
+            ledger_next: 0,
+            trouble: None,
+        }
+    }
+
+    /// The kind of the last trouble, if there was any.
+    pub const fn trouble(&self) -> Option<Trouble> {
+        self.trouble
+    }
+
+    /// Calls one method of the control socket.
+    pub fn call<M: Method>(&mut self, parameters: &M) -> Result<M::Result, ClientError> {
+        self.client.call(parameters, REQUEST_DEADLINE)
+    }
+
+    /// Calls one method that itself may wait for `patience`.
+    pub fn call_patiently<M: Method>(
+        &mut self,
+        parameters: &M,
+        patience: Duration,
+    ) -> Result<M::Result, ClientError> {
+        self.client.call(parameters, patience + ANSWER_MARGIN)
+    }
+
+    /// Remembers the requester ID that the guest gave the device under test.
+    pub fn set_requester(&mut self, requester: RequesterId) {
+        self.requester = Some(requester);
+    }
+
+    /// Lets the device do one request by itself; all that the device says of it.
+    pub fn submit(
+        &mut self,
+        op: DmaOp,
+        path: DmaPath,
+        iova: Iova,
+        length: u64,
+        seed: u64,
+    ) -> Result<DmaOutcome, ClientError> {
+        self.call(&DmaSubmit {
+            function: FunctionName::DUT0,
+            op,
+            path,
+            iova,
+            destination: None,
+            length,
+            seed,
+        })
+    }
+
+    fn list_mappings_once(&mut self) -> Result<Option<MappingView>, RigError> {
+        let mut view = MappingView::default();
+        let mut start = Iova::new(0);
+        let mut is_first = true;
+        loop {
+            let page = self
+                .call(&MappingsList {
+                    function: FunctionName::DUT0,
+                    start,
+                    limit: MAPPING_PAGE,
+                })
+                .map_err(|error| self.client_trouble(&error))?;
+            if is_first {
+                view.epoch = page.epoch;
+                is_first = false;
+            } else if page.epoch != view.epoch {
+                return Ok(None);
+            }
+            view.mappings
+                .extend(page.mappings.iter().map(|run| Mapping {
+                    iova: run.iova,
+                    size_bytes: run.size,
+                    writable: matches!(
+                        run.permissions,
+                        Permissions::ReadWrite | Permissions::Write
+                    ),
+                    guest_phys: match run.backing {
+                        // See `guest::nt::MEMORY_MIB`: there is no hole in the file.
+                        Backing::Memory { file_offset } => Some(file_offset),
+                        Backing::Message => None,
+                    },
+                }));
+            if view.mappings.len() > MAPPING_RUNS_MAX {
+                let text = format!("the device lists more than {MAPPING_RUNS_MAX} mappings");
+                return Err(RigError(text));
+            }
+            match page.next {
+                Some(next) if next > start => start = next,
+                Some(next) => {
+                    let text = format!("the device lists mappings from {start} on and then {next}");
+                    return Err(RigError(text));
+                }
+                None => return Ok(Some(view)),
+            }
+        }
+    }
+
+    fn client_trouble(&mut self, error: &ClientError) -> RigError {
+        let trouble = match error.code() {
+            Some(rpc::CODE_TIMEOUT | rpc::CODE_NOT_ATTACHED) => Trouble::GuestSilent,
+            Some(rpc::CODE_BAD_RESPONSE) => Trouble::GuestBrokeProtocol,
+            Some(_) => Trouble::Ours,
+            None => Trouble::Device,
+        };
+        self.remember(trouble, error)
+    }
+
+    fn remember(&mut self, trouble: Trouble, error: &dyn std::error::Error) -> RigError {
+        self.trouble = Some(trouble);
+        RigError(chain(error))
+    }
+
+    /// Sorts what has come, without waiting.
+    fn drain_notices(&mut self) {
+        while let Ok(notice) = self.notices.try_recv() {
+            self.sort(notice);
+        }
+    }
+
+    fn sort(&mut self, notice: Notice) {
+        match notice {
+            Notice::Fault(fault) => self.faults.push_back(fault),
+            Notice::Finding(text) => self.findings.push_back(text),
+        }
+    }
+
+    fn await_fault(&mut self) {
+        let deadline = Instant::now() + FAULT_DEADLINE;
+        while self.faults.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.notices.recv_timeout(left) {
+                Ok(notice) => self.sort(notice),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+impl Rig for MachineRig {
+    fn remapping(&self) -> Remapping {
+        self.remapping
+    }
+
+    fn run(&mut self, context: u16, steps: &[Step]) -> Result<Vec<StepResult>, RigError> {
+        let program = mailbox::encode(context, steps)
+            .map_err(|error| self.remember(Trouble::Ours, &error))?;
+        let call = MailboxCall {
+            program,
+            timeout_ms: milliseconds(PROGRAM_DEADLINE),
+        };
+        let answer = self
+            .call_patiently(&call, PROGRAM_DEADLINE)
+            .map_err(|error| self.client_trouble(&error))?;
+        mailbox::decode(&answer.response, steps)
+            .map_err(|error| self.remember(Trouble::GuestBrokeProtocol, &error))
+    }
+
+    fn mappings(&mut self) -> Result<MappingView, RigError> {
+        for _ in 0..MAPPING_ATTEMPTS {
+            if let Some(view) = self.list_mappings_once()? {
+                return Ok(view);
+            }
+        }
+        Err(RigError(format!(
+            "the mapping set changed {MAPPING_ATTEMPTS} times while it was read"
+        )))
+    }
+
+    fn device(&mut self, request: DeviceRequest) -> Result<DeviceResult, RigError> {
+        let op = match request.opcode {
+            DMA_OP_WRITE_PATTERN => DmaOp::WritePattern,
+            DMA_OP_VERIFY_PATTERN => DmaOp::VerifyPattern,
+            DMA_OP_CRC => DmaOp::Crc,
+            DMA_OP_FILL => DmaOp::Fill,
+            other => {
+                let text = format!("operation {other} is none that the harness may ask for");
+                return Err(RigError(text));
+            }
+        };
+        let path = if request.flags & DESCRIPTOR_FLAG_PROBE != 0 {
+            DmaPath::Probe
+        } else if request.flags & DESCRIPTOR_FLAG_MESSAGE != 0 {
+            DmaPath::Message
+        } else {
+            DmaPath::Default
+        };
+        let outcome = self
+            .submit(op, path, request.iova, request.length_bytes, request.seed)
+            .map_err(|error| self.client_trouble(&error))?;
+        Ok(DeviceResult {
+            status: outcome.status.code(),
+            crc32c: outcome.crc32c,
+            mismatch_offset: outcome.mismatch_offset,
+        })
+    }
+
+    fn declare(&mut self, declaration: &BufferDeclaration) -> Result<u64, RigError> {
+        let direction = match (declaration.device_reads, declaration.device_writes) {
+            (true, false) => BufferDirection::ToDevice,
+            (false, true) => BufferDirection::FromDevice,
+            (true, true) | (false, false) => BufferDirection::Bidirectional,
+        };
+        let answer = self.call(&BufferDeclare {
+            function: FunctionName::DUT0,
+            name: declaration.name.clone(),
+            iova: declaration.iova,
+            length: declaration.length_bytes,
+            direction,
+        });
+        answer
+            .map(|buffer| u64::from(buffer.id))
+            .map_err(|error| self.client_trouble(&error))
+    }
+
+    fn undeclare(&mut self, id: u64) -> Result<(), RigError> {
+        let id = u32::try_from(id).map_err(|_| RigError(format!("no buffer has the id {id}")))?;
+        self.call(&BufferUndeclare { id })
+            .map(|_| ())
+            .map_err(|error| self.client_trouble(&error))
+    }
+
+    fn take_violations(&mut self) -> Result<Vec<Violation>, RigError> {
+        let mut violations = Vec::new();
+        for _ in 0..LEDGER_PAGES_MAX {
+            let page = self
+                .call(&LedgerRead {
+                    from: self.ledger_next,
+                    limit: LEDGER_PAGE,
+                })
+                .map_err(|error| self.client_trouble(&error))?;
+            violations.extend(page.violations.iter().map(violation));
+            self.ledger_next = page.next;
+            if !page.more {
+                return Ok(violations);
+            }
+        }
+        Err(RigError("the device's ledger has no end".into()))
+    }
+
+    fn take_faults(&mut self, expect_one: bool) -> Result<Vec<IommuFault>, RigError> {
+        self.drain_notices();
+        if expect_one {
+            self.await_fault();
+        }
+        Ok(self.faults.drain(..).collect())
+    }
+
+    fn take_guest_findings(&mut self) -> Result<Vec<String>, RigError> {
+        self.drain_notices();
+        Ok(self.findings.drain(..).collect())
+    }
+
+    fn requester(&self) -> Option<RequesterId> {
+        self.requester
+    }
+}
+
+fn violation(violation: &control_api::ledger::Violation) -> Violation {
+    let kind = serde_json::to_value(violation.kind)
+        .ok()
+        .and_then(|name| name.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    let declared = violation
+        .declared
+        .as_ref()
+        .map_or(String::new(), |name| format!(" ({name})"));
+    Violation {
+        kind,
+        detail: format!("{}{declared}", violation.detail),
+        iova: Some(violation.iova),
+    }
+}
+
+/// A deadline as the control socket counts it.
+pub fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}

@@ -1,1 +1,21 @@
-//! stub
+//! One run, from the start of its processes to the verdict.
+//!
+//! [`Run`] walks the modes; a mode is one boot, or more where the guest ended under a case. `machine`
+//! starts and owns the processes of a boot, `worker` is the thread that runs the cases, `watch` the
+//! main thread's state machine that sees everything and decides when the boot is over.
+
+mod boot;
+mod ending;
+mod journal;
+mod machine;
+mod pin;
+mod proof;
+mod run;
+mod signals;
+mod watch;
+mod worker;
+
+pub use journal::Journal;
+pub use pin::choose_cpu;
+pub use run::{Plan, Run};
+pub use signals::Signals;

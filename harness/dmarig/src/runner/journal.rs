@@ -1,0 +1,90 @@
+//! [`Journal`]: puts the time on events, gives them to the report faces, and keeps the sum.
+
+use std::time::{Duration, Instant};
+
+use crate::event::{CaseResult, Event, Record, Summary};
+use crate::report::Reports;
+
+/// The run's memory of itself.
+pub struct Journal {
+    reports: Reports,
+    start: Instant,
+    qemu_start: Option<Instant>,
+    summary: Summary,
+}
+
+impl Journal {
+    /// Starts the clock.
+    #[must_use]
+    pub fn new(reports: Reports) -> Self {
+        Self {
+            reports,
+            start: Instant::now(),
+            qemu_start: None,
+            summary: Summary::default(),
+        }
+    }
+
+    /// Gives an event to all report faces.
+    pub fn tell(&mut self, event: Event) {
+        let time_ms = milliseconds(self.start.elapsed());
+        self.reports.record(&Record { time_ms, event });
+    }
+
+    /// QEMU is being started; the first time counts.
+    pub fn qemu_starts(&mut self) {
+        self.qemu_start.get_or_insert_with(Instant::now);
+    }
+
+    /// A boot begins; its number, from 1.
+    pub const fn next_boot(&mut self) -> u32 {
+        self.summary.boots += 1;
+        self.summary.boots
+    }
+
+    /// A case has its verdict.
+    pub fn case_ended(&mut self, result: CaseResult) {
+        if self.summary.first_verdict_ms.is_none() {
+            self.summary.first_verdict_ms = self.since_qemu_start();
+        }
+        self.summary.count(&result.verdict);
+        self.tell(Event::CaseEnded(result));
+    }
+
+    /// Something went wrong that is more than one case's.
+    pub fn problem(&mut self, text: String) {
+        self.summary.problems.push(text);
+    }
+
+    /// The sum so far.
+    #[must_use]
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// The run is over.
+    pub fn finish(&mut self, exit_code: u8) {
+        let mut summary = self.summary.clone();
+        summary.exit_code = exit_code;
+        summary.total_ms = self.since_qemu_start();
+        for failure in self.reports.failures() {
+            summary.problems.push(crate::entry::chain(failure));
+        }
+        self.tell(Event::RunEnded(summary));
+    }
+
+    /// What could not be reported.
+    #[must_use]
+    pub const fn reports(&self) -> &Reports {
+        &self.reports
+    }
+
+    fn since_qemu_start(&self) -> Option<u64> {
+        self.qemu_start.map(|start| milliseconds(start.elapsed()))
+    }
+}
+
+/// Whole milliseconds.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

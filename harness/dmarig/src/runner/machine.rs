@@ -1,0 +1,370 @@
+//! [`Machine`]: the processes of one boot and the channels to them. Dropping it ends them.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::SyncSender;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use contract::Remapping;
+use control_api::{Client, ClientError};
+use qemu::command_line::{CommandLineError, VfioUserFunction};
+use qemu::console::ConsoleReader;
+use qemu::listener::ListenError;
+use qemu::process::{ProcessError, StderrRecord, shell_line};
+use qemu::qmp::QmpError;
+use qemu::stderr::Meaning;
+use qemu::{ChildProcess, ChildSpec, CommandLine, Listener, Qmp};
+
+use super::ending::{Ending, quote};
+use super::run::Plan;
+use super::watch::Happening;
+use crate::entry::chain;
+use crate::event::BootEnding;
+use crate::guest::nt;
+use crate::run_folder::RunFolder;
+
+/// How long the device process may take to open its sockets.
+const DEVICE_START_DEADLINE: Duration = Duration::from_secs(10);
+/// How long QEMU may take to connect its consoles and QMP.
+const QEMU_START_DEADLINE: Duration = Duration::from_secs(20);
+/// How long a process that was asked to end may take.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// How often we look for the device's socket.
+const CONNECT_INTERVAL: Duration = Duration::from_millis(1);
+/// How long the guest may take to take a console command.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The processes of one boot.
+pub struct Machine {
+    // Declared and so dropped first: a QEMU whose device is gone prints a line an access.
+    qemu: ChildProcess,
+    device: ChildProcess,
+    qmp: Qmp,
+    com1: UnixStream,
+}
+
+/// Why a boot could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file of the boot cannot be written.
+    #[error("cannot write {}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// No boot archive.
+    #[error(transparent)]
+    Archive(#[from] nt::ArchiveError),
+    /// No command line.
+    #[error(transparent)]
+    CommandLine(#[from] CommandLineError),
+    /// No socket, or nobody at its other end.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A process does not start.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// QEMU does not answer as it should.
+    #[error(transparent)]
+    Qmp(#[from] QmpError),
+    /// The device process does not answer.
+    #[error("waited {} ms for the device process to open its sockets", DEVICE_START_DEADLINE.as_millis())]
+    DeviceSilent(#[source] ClientError),
+    /// It ended meanwhile.
+    #[error("{}", .0.detail)]
+    Ended(Ending),
+}
+
+impl StartError {
+    /// What it means for the boot.
+    pub fn ending(&self) -> Ending {
+        let how = match self {
+            Self::Ended(ending) => return ending.clone(),
+            Self::DeviceSilent(_) => BootEnding::DeviceDied,
+            Self::Qmp(QmpError::TooOld { .. })
+            | Self::File { .. }
+            | Self::Archive(_)
+            | Self::CommandLine(_)
+            | Self::Process(_)
+            | Self::Listen(ListenError::Bind { .. }) => BootEnding::EnvironmentMissing,
+            Self::Listen(_) | Self::Qmp(_) => BootEnding::QemuDied,
+        };
+        Ending::new(how, chain(self))
+    }
+}
+
+/// The sockets of a boot.
+struct Sockets {
+    dut: PathBuf,
+    control_function: PathBuf,
+    control: PathBuf,
+    debugcon: Listener,
+    com1: Listener,
+    qmp: Listener,
+}
+
+impl Sockets {
+    fn prepare(folder: &RunFolder, boot: u32) -> Result<Self, StartError> {
+        let path = |name: &str| folder.join(format!("{boot}-{name}"));
+        Ok(Self {
+            dut: path("dut0"),
+            control_function: path("cf"),
+            control: path("ctl"),
+            debugcon: Listener::bind(&path("con"), "the debug console")?,
+            com1: Listener::bind(&path("com1"), "COM1")?,
+            qmp: Listener::bind(&path("qmp"), "QMP")?,
+        })
+    }
+}
+
+impl Machine {
+    /// Starts the device process, then QEMU; connects everything. What QEMU's consoles say goes to
+    /// `happenings`. Must be called from a thread that outlives the machine.
+    pub fn start(
+        plan: &Plan,
+        remapping: Remapping,
+        folder: &RunFolder,
+        boot: u32,
+        logs: &Path,
+        happenings: &SyncSender<Happening>,
+        on_qemu_start: impl FnOnce(),
+    ) -> Result<(Self, Client), StartError> {
+        let sockets = Sockets::prepare(folder, boot)?;
+        let archive = folder.join(format!("{boot}-boot.cpio"));
+        nt::write_archive(&plan.artifacts.driver, &archive)?;
+
+        let mut device = start_device(plan, &sockets, logs)?;
+        let client = connect_control(&sockets.control, &mut device)?;
+        on_qemu_start();
+        let mut qemu = start_qemu(plan, remapping, &sockets, &archive, logs)?;
+        let connected = connect_qemu(&sockets, &mut qemu, &mut device, logs, happenings);
+        let (qmp, com1) = match connected {
+            Ok(connected) => connected,
+            Err(error) => return Err(explain(error, &mut qemu, &mut device)),
+        };
+        let machine = Self {
+            qemu,
+            device,
+            qmp,
+            com1,
+        };
+        Ok((machine, client))
+    }
+
+    /// Tells of a process that has ended.
+    pub fn look(&mut self) -> Option<Happening> {
+        if let Ok(Some(status)) = self.device.try_wait() {
+            return Some(Happening::DeviceExited(status));
+        }
+        match self.qemu.try_wait() {
+            Ok(Some(status)) => Some(Happening::QemuExited(status)),
+            Ok(None) | Err(_) => None,
+        }
+    }
+
+    /// What QEMU has said on stderr.
+    pub fn qemu_stderr(&mut self) -> StderrRecord {
+        self.qemu.stderr()
+    }
+
+    /// What the device process has said on stderr.
+    pub fn device_stderr(&mut self) -> StderrRecord {
+        self.device.stderr()
+    }
+
+    /// Sends a line to the guest's console.
+    pub fn command(&mut self, line: &str) -> io::Result<()> {
+        self.com1.set_write_timeout(Some(COMMAND_DEADLINE))?;
+        self.com1.write_all(line.as_bytes())
+    }
+
+    /// Ends QEMU: by QMP, and by force if that does not serve.
+    pub fn end_qemu(&mut self) {
+        if !matches!(self.qemu.try_wait(), Ok(None)) {
+            return;
+        }
+        if self.qmp.quit().is_err() || self.qemu.wait(STOP_DEADLINE).is_err() {
+            self.qemu.kill();
+        }
+    }
+
+    /// Kills QEMU and the device process. Whoever waits on the control socket wakes up.
+    pub fn kill(&mut self) {
+        self.qemu.kill();
+        self.device.kill();
+    }
+
+    /// Waits for the device process, which was told to stop. Its exit status must be 0.
+    pub fn await_device_end(&mut self) -> Result<(), Ending> {
+        match self.device.wait(STOP_DEADLINE) {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(Ending::from_device_exit(status, &self.device.stderr())),
+            Err(error) => {
+                self.device.kill();
+                Err(Ending::new(BootEnding::DeviceDied, chain(&error)))
+            }
+        }
+    }
+}
+
+fn start_device(plan: &Plan, sockets: &Sockets, logs: &Path) -> Result<ChildProcess, StartError> {
+    let option = |name: &str, path: &Path| [OsString::from(name), path.into()];
+    let arguments = [
+        option("--socket", &sockets.dut),
+        option("--control-function", &sockets.control_function),
+        option("--control", &sockets.control),
+    ]
+    .concat();
+    start(
+        plan,
+        "device process",
+        &plan.artifacts.device,
+        arguments,
+        logs,
+        "device",
+    )
+}
+
+fn start_qemu(
+    plan: &Plan,
+    remapping: Remapping,
+    sockets: &Sockets,
+    archive: &Path,
+    logs: &Path,
+) -> Result<ChildProcess, StartError> {
+    let driver = nt::driver_name(&plan.artifacts.driver)?;
+    let function = |id: &str, socket: &Path| VfioUserFunction {
+        id: id.into(),
+        socket: socket.into(),
+    };
+    let command_line = CommandLine {
+        accel: plan.accel,
+        memory_mib: nt::MEMORY_MIB,
+        kernel: plan.artifacts.kernel.clone(),
+        initrd: Some(archive.into()),
+        append: nt::command_line(remapping, driver, plan.sabotage),
+        functions: vec![
+            function("control", &sockets.control_function),
+            function("dut0", &sockets.dut),
+        ],
+        reply_timeout_ms: None,
+        debugcon: sockets.debugcon.path().into(),
+        com1: sockets.com1.path().into(),
+        qmp: sockets.qmp.path().into(),
+    };
+    let arguments = command_line.arguments()?;
+    start(plan, "QEMU", &plan.qemu.path, arguments, logs, "qemu")
+}
+
+fn start(
+    plan: &Plan,
+    name: &'static str,
+    program: &Path,
+    arguments: Vec<OsString>,
+    logs: &Path,
+    log_name: &str,
+) -> Result<ChildProcess, StartError> {
+    let words = std::iter::once(program.as_os_str());
+    let line = shell_line(words.chain(arguments.iter().map(OsString::as_os_str)));
+    let path = logs.join(format!("{log_name}.command"));
+    fs::write(&path, line + "\n").map_err(|source| StartError::File { path, source })?;
+    Ok(ChildProcess::spawn(&ChildSpec {
+        name,
+        program: program.into(),
+        arguments,
+        cpu: plan.cpu,
+        tether: plan.program.clone(),
+        stderr_log: logs.join(format!("{log_name}.log")),
+    })?)
+}
+
+/// Connects to the control socket as soon as the device process listens.
+fn connect_control(socket: &Path, device: &mut ChildProcess) -> Result<Client, StartError> {
+    let start = Instant::now();
+    loop {
+        let error = match Client::connect(socket) {
+            Ok(client) => return Ok(client),
+            Err(error) => error,
+        };
+        if let Some(status) = device.try_wait()? {
+            let ending = Ending::from_device_exit(status, &device.stderr());
+            return Err(StartError::Ended(ending));
+        }
+        if start.elapsed() >= DEVICE_START_DEADLINE {
+            return Err(StartError::DeviceSilent(error));
+        }
+        thread::sleep(CONNECT_INTERVAL);
+    }
+}
+
+fn connect_qemu(
+    sockets: &Sockets,
+    qemu: &mut ChildProcess,
+    device: &mut ChildProcess,
+    logs: &Path,
+    happenings: &SyncSender<Happening>,
+) -> Result<(Qmp, UnixStream), StartError> {
+    let mut accept = |listener: &Listener| {
+        listener.accept("QEMU", QEMU_START_DEADLINE, || {
+            matches!(qemu.try_wait(), Ok(None)) && matches!(device.try_wait(), Ok(None))
+        })
+    };
+    let debugcon = accept(&sockets.debugcon)?;
+    let com1 = accept(&sockets.com1)?;
+    let qmp = accept(&sockets.qmp)?;
+    let log = |name: &str| {
+        let path = logs.join(name);
+        File::create(&path).map_err(|source| StartError::File { path, source })
+    };
+    read_console(debugcon, log("console.log")?, happenings.clone());
+    // What the guest sends on COM1 has no meaning, but unread it would stall the guest.
+    let drain = ConsoleReader::new(clone_stream(&com1, logs)?, Some(log("com1.log")?));
+    thread::spawn(move || drain.for_each(drop));
+
+    let mut qmp = Qmp::start(qmp, QEMU_START_DEADLINE)?;
+    qmp.check_memory_is_shared()?;
+    Ok((qmp, com1))
+}
+
+fn clone_stream(stream: &UnixStream, logs: &Path) -> Result<UnixStream, StartError> {
+    stream.try_clone().map_err(|source| StartError::File {
+        path: logs.join("com1.log"),
+        source,
+    })
+}
+
+fn read_console(stream: UnixStream, log: File, happenings: SyncSender<Happening>) {
+    thread::spawn(move || {
+        for line in ConsoleReader::new(stream, Some(log)) {
+            if happenings.send(Happening::Console(line)).is_err() {
+                return;
+            }
+        }
+        let _ = happenings.send(Happening::ConsoleEnded);
+    });
+}
+
+/// A start that failed because a process has ended is told by how that ended.
+fn explain(error: StartError, qemu: &mut ChildProcess, device: &mut ChildProcess) -> StartError {
+    if let Ok(Some(status)) = device.try_wait() {
+        return StartError::Ended(Ending::from_device_exit(status, &device.stderr()));
+    }
+    let Ok(Some(status)) = qemu.try_wait() else {
+        return error;
+    };
+    let stderr = qemu.stderr();
+    let mut ending = Ending::from_qemu_exit(status, None, &stderr);
+    if ending.how == BootEnding::QemuDied && !stderr.meanings.contains(&Meaning::DeviceUnreachable)
+    {
+        // It refused its command line or could not load a file: not a crash, but not the right QEMU.
+        let detail = format!("QEMU does not start{}", quote(&stderr));
+        ending = Ending::new(BootEnding::EnvironmentMissing, detail);
+    }
+    StartError::Ended(ending)
+}

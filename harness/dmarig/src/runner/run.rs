@@ -1,0 +1,196 @@
+//! [`Run`]: all modes, each in one boot or, where the guest ends under a case, in several.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use contract::{Case, Remapping};
+use qemu::{Accel, QemuBinary};
+
+use super::boot::{Boot, BootOutcome};
+use super::ending::Ending;
+use super::journal::Journal;
+use super::signals::Signals;
+use crate::artifacts::Artifacts;
+use crate::event::{BootEnding, CaseResult, Event, Verdict};
+use crate::exit_code::Exit;
+use crate::run_folder::RunFolder;
+use crate::sabotage::Sabotage;
+
+/// Most boots of one mode. Each boot but the first is one case that ended the guest.
+const BOOTS_PER_MODE_MAX: usize = 8;
+
+/// What is to be run, on what.
+pub struct Plan {
+    /// The cases.
+    pub cases: Vec<&'static Case>,
+    /// The modes, in order.
+    pub modes: &'static [Remapping],
+    /// Part that is to misbehave.
+    pub sabotage: Option<&'static Sabotage>,
+    /// Kernel, driver, device process.
+    pub artifacts: Artifacts,
+    /// QEMU.
+    pub qemu: QemuBinary,
+    /// KVM or TCG.
+    pub accel: Accel,
+    /// CPU that QEMU and the device process share.
+    pub cpu: Option<usize>,
+    /// Longest wait for the driver, and for one case.
+    pub timeout: Duration,
+    /// This program, which starts its children on a tether.
+    pub program: PathBuf,
+    /// Folder of the logs.
+    pub out: PathBuf,
+}
+
+impl Plan {
+    /// The cases that apply in a mode.
+    pub fn cases_in(&self, remapping: Remapping) -> VecDeque<&'static Case> {
+        let applies = |case: &&&'static Case| case.modes.contains(&remapping);
+        self.cases.iter().filter(applies).copied().collect()
+    }
+
+    /// Cases over all modes.
+    #[must_use]
+    pub fn n_cases(&self) -> usize {
+        self.modes
+            .iter()
+            .map(|remapping| self.cases_in(*remapping).len())
+            .sum()
+    }
+}
+
+/// A run under way.
+pub struct Run<'a> {
+    plan: &'a Plan,
+    folder: &'a RunFolder,
+    signals: &'a Signals,
+    journal: &'a mut Journal,
+    exit: Exit,
+}
+
+impl<'a> Run<'a> {
+    /// Makes ready.
+    pub fn new(
+        plan: &'a Plan,
+        folder: &'a RunFolder,
+        signals: &'a Signals,
+        journal: &'a mut Journal,
+    ) -> Self {
+        Self {
+            plan,
+            folder,
+            signals,
+            journal,
+            exit: Exit::Success,
+        }
+    }
+
+    /// Runs everything. Every selected case gets a verdict, if only that it was not run.
+    pub fn run(mut self) -> Exit {
+        for remapping in self.plan.modes {
+            self.run_mode(*remapping);
+        }
+        let summary = self.journal.summary();
+        if summary.failed > 0 {
+            self.exit = self.exit.max(Exit::ChecksFailed);
+        }
+        if summary.passed + summary.failed == 0 {
+            self.exit = self.exit.max(Exit::NothingRan);
+        }
+        self.exit
+    }
+
+    fn run_mode(&mut self, remapping: Remapping) {
+        let mut pending = self.plan.cases_in(remapping);
+        for _ in 0..BOOTS_PER_MODE_MAX {
+            if pending.is_empty() {
+                return;
+            }
+            if let Some(exit) = self.signals.exit() {
+                self.exit = self.exit.max(exit);
+                break;
+            }
+            let outcome = self.boot(remapping, &mut pending);
+            let is_clean = outcome.ending.how == BootEnding::Clean;
+            if !is_clean && !outcome.has_culprit {
+                // Nothing would be different the next time.
+                self.give_up(remapping, &pending, &outcome.ending.detail);
+                return;
+            }
+        }
+        let reason = if self.signals.exit().is_some() {
+            "interrupted".to_owned()
+        } else {
+            format!("the guest ended {BOOTS_PER_MODE_MAX} times before")
+        };
+        self.give_up(remapping, &pending, &reason);
+    }
+
+    fn boot(&mut self, remapping: Remapping, pending: &mut VecDeque<&'static Case>) -> BootOutcome {
+        let number = self.journal.next_boot();
+        let name = format!("boot-{number}-remapping-{}", remapping.as_str());
+        let logs = self.plan.out.join(name);
+        self.journal.tell(Event::BootStarted {
+            boot: number,
+            remapping: remapping.into(),
+            logs: logs.display().to_string(),
+        });
+        let boot = Boot {
+            plan: self.plan,
+            remapping,
+            number,
+            folder: self.folder,
+            logs: &logs,
+            signals: self.signals,
+        };
+        let outcome = boot.run(pending, self.journal);
+        self.account(number, &outcome.ending);
+        outcome
+    }
+
+    /// Tells of the boot's end, and lets it count for the exit code.
+    fn account(&mut self, boot: u32, ending: &Ending) {
+        let exit = match ending.how {
+            BootEnding::Clean => Exit::Success,
+            BootEnding::BugCheck
+            | BootEnding::GuestFailed
+            | BootEnding::GuestHung
+            | BootEnding::ProtocolBroken => Exit::ChecksFailed,
+            BootEnding::EnvironmentMissing => Exit::EnvironmentMissing,
+            BootEnding::QemuDied | BootEnding::DeviceDied => Exit::OurBug,
+            BootEnding::Interrupted => self.signals.exit().unwrap_or(Exit::Interrupted),
+        };
+        self.exit = self.exit.max(exit);
+        if exit != Exit::Success {
+            let summary = ending.detail.lines().next().unwrap_or_default();
+            self.journal.problem(format!("boot {boot}: {summary}"));
+        }
+        self.journal.tell(Event::BootEnded {
+            boot,
+            how: ending.how,
+            detail: ending.detail.clone(),
+        });
+    }
+
+    /// The rest of the mode's cases are not run.
+    fn give_up(&mut self, remapping: Remapping, pending: &VecDeque<&'static Case>, reason: &str) {
+        let boot = self.journal.summary().boots;
+        let reason = reason.lines().next().unwrap_or_default();
+        for case in pending {
+            self.journal.case_ended(CaseResult {
+                boot,
+                id: case.id.into(),
+                rule: case.rule.into(),
+                title: case.title.into(),
+                remapping: remapping.into(),
+                verdict: Verdict::NotRun {
+                    reason: reason.into(),
+                },
+                duration_ms: 0.0,
+                observations: Vec::new(),
+            });
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The worker: the thread of a boot that talks to the device process and runs the cases.
+//!
+//! It knows nothing of processes or deadlines of cases; it reports each step to the main thread and
+//! ends when its cases are done, the rig breaks, or it is told to stop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use contract::{Case, CaseReport, Rig, RigError, Step};
+use control_api::ClientError;
+use control_api::request::{
+    Hello, MailboxWaitAttached, SabotageClear, SabotageList, SabotageSet, Stop,
+};
+use dmarig_abi::mailbox::{CONTEXT_CONTROL_THREAD, MAILBOX_VERSION};
+
+use super::proof::{self, ProofError};
+use super::watch::Happening;
+use crate::entry::chain;
+use crate::rig::{MachineRig, Trouble, milliseconds};
+use crate::sabotage::{Place, Sabotage};
+
+/// Value that the driver must echo before any case runs.
+const PING_VALUE: u64 = 0x1234_5678_9abc_def0;
+
+/// What the worker reports.
+#[derive(Debug)]
+pub enum WorkerReport {
+    /// The driver reads the mailbox.
+    Attached,
+    /// The mode of remapping is what was asked for.
+    Proven(String),
+    /// The next case begins.
+    CaseStarted,
+    /// The case has ended.
+    CaseEnded {
+        /// Its verdict, or how the rig broke.
+        report: Result<CaseReport, RigError>,
+        /// What kind of trouble it was, if the rig broke.
+        trouble: Option<Trouble>,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// The worker could not get to the first case.
+    SetUpFailed(SetUpError),
+    /// Nothing more will come.
+    Done,
+}
+
+/// Why no case could run.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// No driver came.
+    #[error("waited {} s for the driver to read the mailbox", .waited.as_secs())]
+    NotAttached {
+        /// How long.
+        waited: Duration,
+    },
+    /// The driver does not do as it is told.
+    #[error("the driver does not answer a ping: {0}")]
+    Ping(String),
+    /// The mode is not proven.
+    #[error(transparent)]
+    Proof(ProofError),
+    /// The device process speaks another version.
+    #[error(
+        "the device process speaks version {theirs} of the mailbox, dmarig version {MAILBOX_VERSION}\nhelp: build both from the same sources"
+    )]
+    Version {
+        /// Its version.
+        theirs: u32,
+    },
+    /// The device process does not answer.
+    #[error(transparent)]
+    Client(ClientError),
+}
+
+impl From<ClientError> for SetUpError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// What a worker needs for its boot.
+pub struct Worker<'a> {
+    /// The rig.
+    pub rig: MachineRig,
+    /// The cases, in order.
+    pub cases: &'a [&'static Case],
+    /// Part that is to misbehave.
+    pub sabotage: Option<&'static Sabotage>,
+    /// Longest wait for the driver.
+    pub patience: Duration,
+    /// Whether to stop before the next case.
+    pub stop: &'a AtomicBool,
+    /// The main thread.
+    pub reports: SyncSender<Happening>,
+}
+
+impl Worker<'_> {
+    /// Does everything; gives the rig back for the farewell.
+    pub fn work(mut self) -> MachineRig {
+        match self.set_up() {
+            Ok(()) => self.run_cases(),
+            Err(error) => self.report(WorkerReport::SetUpFailed(error)),
+        }
+        self.report(WorkerReport::Done);
+        self.rig
+    }
+
+    fn set_up(&mut self) -> Result<(), SetUpError> {
+        let hello = self.rig.call(&Hello {})?;
+        if hello.abi_version != MAILBOX_VERSION {
+            let theirs = hello.abi_version;
+            return Err(SetUpError::Version { theirs });
+        }
+        self.await_driver()?;
+        self.report(WorkerReport::Attached);
+        self.ping()?;
+        let evidence = proof::prove(&mut self.rig).map_err(SetUpError::Proof)?;
+        self.report(WorkerReport::Proven(evidence));
+        if let Some(Place::Device(name)) = self.sabotage.map(|sabotage| sabotage.place) {
+            self.rig.call(&SabotageSet { name, times: None })?;
+        }
+        Ok(())
+    }
+
+    fn await_driver(&mut self) -> Result<(), SetUpError> {
+        let waited = self.patience;
+        let wait = MailboxWaitAttached {
+            timeout_ms: milliseconds(waited),
+        };
+        match self.rig.call_patiently(&wait, waited) {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some(control_api::rpc::CODE_TIMEOUT) => {
+                Err(SetUpError::NotAttached { waited })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn ping(&mut self) -> Result<(), SetUpError> {
+        let results = self
+            .rig
+            .run(CONTEXT_CONTROL_THREAD, &[Step::ping(PING_VALUE)])
+            .map_err(|error| SetUpError::Ping(chain(&error)))?;
+        match results.first() {
+            Some(answer) if answer.is_success() && answer.result.value[0] == PING_VALUE => Ok(()),
+            Some(answer) => Err(SetUpError::Ping(format!(
+                "{}, value {:#x}",
+                answer.describe(),
+                answer.result.value[0]
+            ))),
+            None => Err(SetUpError::Ping("no result".into())),
+        }
+    }
+
+    fn run_cases(&mut self) {
+        for case in self.cases {
+            if self.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            self.report(WorkerReport::CaseStarted);
+            let start = Instant::now();
+            let report = case.run(&mut self.rig);
+            let is_broken = report.is_err();
+            self.report(WorkerReport::CaseEnded {
+                report,
+                trouble: self.rig.trouble(),
+                duration: start.elapsed(),
+            });
+            if is_broken {
+                return;
+            }
+        }
+    }
+
+    fn report(&self, report: WorkerReport) {
+        // The main thread takes reports until `Done`; without it there is nobody to tell.
+        let _ = self.reports.send(Happening::Worker(report));
+    }
+}
+
+/// How often the sabotage has struck; ends it.
+pub fn end_sabotage(rig: &mut MachineRig, sabotage: &Sabotage) -> Result<Option<u64>, ClientError> {
+    let Place::Device(name) = sabotage.place else {
+        return Ok(None);
+    };
+    let list = rig.call(&SabotageList {})?;
+    rig.call(&SabotageClear {})?;
+    let state = list.sabotages.iter().find(|state| state.name == name);
+    Ok(Some(state.map_or(0, |state| state.struck)))
+}
+
+/// Tells the device process to stop.
+pub fn stop_device(rig: &mut MachineRig) -> Result<(), ClientError> {
+    rig.call(&Stop {}).map(|_| ())
+}
