@@ -143,6 +143,7 @@ NTSTATUS NTAPI dispatch_power(PDEVICE_OBJECT object, PIRP irp);
 NTSTATUS NTAPI add_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo);
 void power_initialize(struct device *device);
 void power_uninitialize(struct device *device);
+void power_note(struct device *device, DEVICE_POWER_STATE state);
 
 /* hardware.c: resources, interrupts and registers of either function */
 NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated);

@@ -86,6 +86,7 @@ NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated)
     }
     interrupt_connect(device);
     device->hardware = true;
+    power_note(device, PowerDeviceD0);
     if (device->role == ROLE_DUT) {
         hardware_enable_dut(device);
         context_run_stored(DMARIG_CONTEXT_START_DEVICE);
@@ -101,16 +102,12 @@ NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated)
 
 void hardware_stop(struct device *device, uint16_t context)
 {
-    if (device->hardware) {
-        if (device->in_d0) {
-            hardware_leave_d0(device);
-        }
-        if (device->role == ROLE_DUT) {
-            context_run_stored(context);
-        }
+    if (device->hardware && device->in_d0) {
+        hardware_leave_d0(device);
     }
     if (device->role == ROLE_DUT) {
         /* Also without hardware: programs of AddDevice may have opened adapters. */
+        context_run_stored(context);
         driver_lock_soon();
         release_dut(device->dut.number);
         driver_unlock();

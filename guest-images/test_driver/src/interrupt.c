@@ -55,14 +55,8 @@ static BOOLEAN NTAPI message_isr(PKINTERRUPT object, PVOID context, ULONG messag
 
 static BOOLEAN NTAPI line_isr(PKINTERRUPT object, PVOID context)
 {
-    struct device *device = context;
     UNREFERENCED_PARAMETER(object);
-    if (device->role == ROLE_CONTROL) {
-        /* It has no cause register: look into the mailbox, and leave a shared line to the others.
-         * With a line the control thread polls, so nothing is lost. */
-        return FALSE;
-    }
-    return service(device, 0);
+    return service(context, 0);
 }
 
 static VOID NTAPI interrupt_dpc(PKDPC dpc, PVOID context, PVOID argument1, PVOID argument2)
@@ -99,7 +93,9 @@ void interrupt_connect(struct device *device)
     parameters.MessageBased.ConnectionContext.Generic = &interrupt->connection;
     parameters.MessageBased.MessageServiceRoutine = message_isr;
     parameters.MessageBased.ServiceContext = device;
-    parameters.MessageBased.FallBackServiceRoutine = line_isr;
+    /* The control function has no register that would tell whose interrupt a line's is. */
+    parameters.MessageBased.FallBackServiceRoutine =
+        device->role == ROLE_DUT ? line_isr : NULL;
     NTSTATUS status = IoConnectInterruptEx(&parameters);
     if (!NT_SUCCESS(status)) {
         interrupt->mode = INTERRUPT_NONE;

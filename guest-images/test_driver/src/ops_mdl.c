@@ -8,7 +8,7 @@
 
 /* Longest chain that is followed. */
 #define CHAIN_MAX 64
-/* Page priorities, and the one mapping attribute that leaves the CPU able to write. */
+/* MdlMappingNoExecute: added to every priority, data is no code. */
 #define PRIORITY_NO_EXECUTE 0x40000000u
 
 /* An MDL slot by number. */
@@ -223,7 +223,8 @@ uint16_t op_mdl_map(struct operation_call *call)
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
     bool had_address = has_system_address(object);
-    PVOID address = MmGetSystemAddressForMdlSafe(object->mdl, (ULONG)priority);
+    PVOID address =
+        MmGetSystemAddressForMdlSafe(object->mdl, (ULONG)priority | PRIORITY_NO_EXECUTE);
     if (address == NULL) {
         return DMARIG_OUTCOME_NULL;
     }

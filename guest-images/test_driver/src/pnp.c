@@ -4,13 +4,18 @@
 /* Longest list of hardware IDs that is looked at, in bytes. */
 #define HARDWARE_ID_BYTES 2048
 
-/* True when the list of strings, `length` bytes of it, holds "DEV_" and these hex digits. */
+static WCHAR upper_case(WCHAR character)
+{
+    return character >= 'a' && character <= 'z' ? character - ('a' - 'A') : character;
+}
+
+/* True when the list of strings, `length` bytes of it, holds the text `device` in any case. */
 static bool ids_name_device(const WCHAR *ids, ULONG length, const WCHAR *device, ULONG characters)
 {
     ULONG total = length / sizeof(WCHAR);
     for (ULONG start = 0; start + characters <= total; start++) {
         ULONG i = 0;
-        while (i < characters && ids[start + i] == device[i]) {
+        while (i < characters && upper_case(ids[start + i]) == device[i]) {
             i++;
         }
         if (i == characters) {

@@ -29,7 +29,7 @@ static NTSTATUS pass_down(struct device *device, PIRP irp)
     return status;
 }
 
-static void note_power_state(struct device *device, DEVICE_POWER_STATE state)
+void power_note(struct device *device, DEVICE_POWER_STATE state)
 {
     POWER_STATE power = {.DeviceState = state};
     device->power_state = state;
@@ -39,7 +39,7 @@ static void note_power_state(struct device *device, DEVICE_POWER_STATE state)
 /* The lower drivers have powered the device; at PASSIVE_LEVEL. */
 static void finish_d0(struct device *device, PIRP irp)
 {
-    note_power_state(device, PowerDeviceD0);
+    power_note(device, PowerDeviceD0);
     if (device->hardware && !device->in_d0) {
         hardware_enter_d0(device);
     }
@@ -82,7 +82,7 @@ static NTSTATUS set_device_power(struct device *device, PIRP irp, DEVICE_POWER_S
     if (device->in_d0) {
         hardware_leave_d0(device);
     }
-    note_power_state(device, state);
+    power_note(device, state);
     return pass_down(device, irp);
 }
 

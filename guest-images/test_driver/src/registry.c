@@ -21,6 +21,9 @@ static PKEY_VALUE_PARTIAL_INFORMATION query_value(HANDLE key, PCWSTR name, ULONG
     NTSTATUS status =
         ZwQueryValueKey(key, &value_name, KeyValuePartialInformation, value, size, &length);
     if (!NT_SUCCESS(status) || value->DataLength > room) {
+        if (status != STATUS_OBJECT_NAME_NOT_FOUND) {
+            LOG("value %ws is not readable (0x%08lx)\n", name, status);
+        }
         ExFreePoolWithTag(value, POOL_TAG);
         return NULL;
     }
@@ -55,7 +58,8 @@ static void read_sabotage(HANDLE key)
         while (i < length / sizeof(WCHAR) && text[i] == sabotage_report_success[i]) {
             i++;
         }
-        g_driver.report_success = i == length / sizeof(WCHAR);
+        bool ends = value->DataLength == length || text[i] == 0;
+        g_driver.report_success = i == length / sizeof(WCHAR) && ends;
     } else if (value->Type == REG_DWORD && value->DataLength == sizeof(ULONG)) {
         g_driver.report_success = *(const ULONG *)value->Data == 1;
     }
