@@ -1,6 +1,6 @@
 //! From the command line to a running rig, and from an error to an exit code.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use control_api::FunctionName;
@@ -125,6 +125,7 @@ fn start_log(filter: &str) -> Result<(), RunError> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .without_time()
         .init();
     Ok(())

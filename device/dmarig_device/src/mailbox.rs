@@ -154,7 +154,14 @@ impl Mailbox {
     /// Looks whether the call under way has ended.
     pub fn poll(&mut self) -> Option<CallEnd> {
         match self.state {
-            State::Idle | State::Abandoned => return None,
+            State::Idle => return None,
+            State::Abandoned => {
+                // The next driver does not know of this call.
+                if self.guest_state() != GuestState::Attached {
+                    self.state = State::Idle;
+                }
+                return None;
+            }
             State::Reset => {
                 self.state = State::Idle;
                 return Some(CallEnd::Reset);

@@ -121,3 +121,14 @@ fn reset_ends_the_call_and_forgets_the_driver() {
     mailbox.begin_call(b"ab").expect("attached and idle");
     assert_ne!(mailbox.load(REQUEST), 1, "a number is never used twice");
 }
+
+#[test]
+fn driver_that_comes_after_an_abandoned_call_can_be_called() {
+    let mut mailbox = attached();
+    mailbox.begin_call(b"x").expect("attached and idle");
+    mailbox.abandon_call();
+    mailbox.store(STATE, GUEST_STATE_DETACHED);
+    assert_eq!(mailbox.poll(), None);
+    mailbox.store(STATE, GUEST_STATE_ATTACHED);
+    mailbox.begin_call(b"y").expect("a new driver");
+}
