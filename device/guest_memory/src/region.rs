@@ -4,7 +4,6 @@
 //! cost 6.6 µs and a kernel mapping each, of which there are 65,530; so a file is known by
 //! device and inode, mapped as a whole, and its live pages are counted.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroU32;
@@ -81,8 +80,8 @@ struct Region {
 /// Every file that a live DMA mapping leads to.
 #[derive(Debug, Default)]
 pub struct GuestMemory {
+    /// At most [`MAX_REGIONS`], of which one or two are in use: searched in order.
     regions: Vec<Option<Region>>,
-    by_file: HashMap<FileId, RegionId>,
 }
 
 impl GuestMemory {
@@ -102,7 +101,7 @@ impl GuestMemory {
             inode: status.st_ino,
         };
         // A file that is mapped was judged before, and seals are never taken off again.
-        let known = self.by_file.get(&file).copied();
+        let known = self.find(file);
         let size = match known {
             Some(_) => size_of_file(&status),
             None => judge(&fd, &status)?,
@@ -133,8 +132,6 @@ impl GuestMemory {
             .checked_sub(n_pages)
             .expect("pages are released as often as they were attached");
         if region.live_pages == 0 {
-            let file = region.file;
-            self.by_file.remove(&file);
             self.regions[id.slot()] = None;
         }
     }
@@ -161,7 +158,12 @@ impl GuestMemory {
 
     /// Number of files mapped.
     pub fn region_count(&self) -> usize {
-        self.by_file.len()
+        self.regions.iter().flatten().count()
+    }
+
+    fn find(&self, file: FileId) -> Option<RegionId> {
+        let is_it = |region: &Option<Region>| region.as_ref().is_some_and(|it| it.file == file);
+        self.regions.iter().position(is_it).map(RegionId::from_slot)
     }
 
     fn region_mut(&mut self, id: RegionId) -> &mut Region {
@@ -171,7 +173,7 @@ impl GuestMemory {
     }
 
     fn insert(&mut self, fd: OwnedFd, file: FileId, size: u64) -> Result<RegionId, NotMappable> {
-        if self.by_file.len() >= MAX_REGIONS {
+        if self.region_count() >= MAX_REGIONS {
             return Err(NotMappable::TooMany);
         }
         let region = Region {
@@ -185,9 +187,7 @@ impl GuestMemory {
             self.regions.len() - 1
         });
         self.regions[slot] = Some(region);
-        let id = RegionId::from_slot(slot);
-        self.by_file.insert(file, id);
-        Ok(id)
+        Ok(RegionId::from_slot(slot))
     }
 
     /// Maps a file again that has grown since. Nobody holds a range meanwhile: they borrow us.

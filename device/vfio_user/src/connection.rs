@@ -28,6 +28,10 @@ use crate::message::{Command, FLAG_TYPE_MASK, Header, TYPE_COMMAND, TYPE_REPLY};
 use crate::output::{Flushed, Output};
 use crate::server::{Request, Server};
 
+/// Most bytes of buffers that a connection holds, whatever the peer does: one message in, and
+/// out the high-water mark with one reply and all message DMA, as far as a vector doubles.
+pub const MAX_BUFFER_BYTES: usize = 4 << 20;
+
 /// How a connection stands after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -120,6 +124,11 @@ impl Connection {
     /// Returns the totals of what the peer caused.
     pub fn counters(&self) -> Counters {
         self.server.counters
+    }
+
+    /// Returns the bytes of buffers held now; at most [`MAX_BUFFER_BYTES`].
+    pub fn buffer_bytes(&self) -> usize {
+        self.input.capacity() + self.output.capacity()
     }
 
     /// Most bytes [`Self::submit_read`] takes; 0 before the peer has negotiated.

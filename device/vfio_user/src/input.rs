@@ -38,6 +38,21 @@ pub(crate) struct MessageFds {
     pub(crate) overflowed: bool,
 }
 
+impl MessageFds {
+    fn take_over(&mut self, more: Self) {
+        self.fds.extend(more.fds);
+        self.overflowed |= more.overflowed;
+        *self = std::mem::take(self).bounded();
+    }
+
+    /// Closes what is too much, so that a peer cannot fill our descriptor table.
+    fn bounded(mut self) -> Self {
+        self.overflowed |= self.fds.len() > MAX_MESSAGE_FDS;
+        self.fds.truncate(MAX_MESSAGE_FDS);
+        self
+    }
+}
+
 /// The receive buffer: a window `start..end` of bytes that no message was made of yet.
 #[derive(Debug)]
 pub(crate) struct Input {
@@ -64,6 +79,11 @@ impl Input {
     /// Number of bytes that no message was made of yet.
     pub(crate) fn buffered(&self) -> usize {
         self.end - self.start
+    }
+
+    /// Bytes of memory held.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Takes what has arrived, with one system call. Call only when [`Self::next_message`] has
@@ -174,14 +194,10 @@ impl Input {
             begin += size;
         }
         let position = self.position(begin);
-        if self.fds.back().is_none_or(|(at, _)| *at != position) {
-            self.fds.push_back((position, MessageFds::default()));
+        match self.fds.back_mut() {
+            Some((at, holder)) if *at == position => holder.take_over(arrived),
+            _ => self.fds.push_back((position, arrived.bounded())),
         }
-        let (_, holder) = self.fds.back_mut().expect("an entry was just put there");
-        holder.fds.extend(arrived.fds);
-        holder.overflowed |= arrived.overflowed || holder.fds.len() > MAX_MESSAGE_FDS;
-        // What is too much is closed here, so that a peer cannot fill our descriptor table.
-        holder.fds.truncate(MAX_MESSAGE_FDS);
     }
 
     fn take_fds_of(&mut self, position: u64) -> MessageFds {

@@ -21,7 +21,7 @@ mod negotiate;
 mod output;
 mod server;
 
-pub use connection::{Connection, Progress};
+pub use connection::{Connection, MAX_BUFFER_BYTES, Progress};
 pub use counters::Counters;
 pub use device_model::{
     DeviceModel, DmaMap, DmaPermissions, DmaUnmap, MAX_SPARSE_AREAS, MappableRegion, N_REGIONS,

@@ -48,6 +48,11 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// Bytes of memory held.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Tells whether anything waits to be sent.
     pub(crate) fn is_empty(&self) -> bool {
         self.sent == self.bytes.len()

@@ -5,6 +5,7 @@ mod support;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use support::Rig;
+use vfio_user::MAX_BUFFER_BYTES;
 use vfio_user::client::{
     QEMU_PROPOSAL, encode, irq_info_payload, map_payload, read_payload, region_info_payload,
     set_irqs_payload, unmap_payload, version_payload, write_payload,
@@ -92,6 +93,7 @@ proptest! {
                 Ok(_) => collect(&mut rig, &mut answers),
                 Err(_) => break,
             }
+            prop_assert!(rig.server.buffer_bytes() <= MAX_BUFFER_BYTES);
         }
     }
 

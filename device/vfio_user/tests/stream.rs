@@ -11,7 +11,7 @@ use vfio_user::client::{
     write_payload,
 };
 use vfio_user::message::{Command, FLAG_NO_REPLY, Header, MAX_MESSAGE_SIZE};
-use vfio_user::{ConnectionError, Errno, Progress, SubmitError};
+use vfio_user::{ConnectionError, Errno, MAX_BUFFER_BYTES, Progress, SubmitError};
 use zerocopy::{FromBytes, IntoBytes};
 
 fn header(command: u16, size: u32, flags: u32) -> Vec<u8> {
@@ -117,6 +117,17 @@ fn lengths_that_leave_no_next_message_end_the_connection() {
 }
 
 #[test]
+fn claim_of_a_long_message_costs_one_message_at_most() {
+    let mut rig = Rig::new();
+    let longest = u32::try_from(MAX_MESSAGE_SIZE).expect("about 1 MiB");
+
+    rig.feed(&header(9, longest, 0));
+    rig.feed(&[0]);
+
+    assert!(rig.server.buffer_bytes() <= MAX_MESSAGE_SIZE + (256 << 10));
+}
+
+#[test]
 fn unknown_message_types_end_the_connection() {
     for flags in [2, 3, 15] {
         let mut rig = Rig::new();
@@ -152,7 +163,7 @@ fn answers_before_a_broken_message_are_lost_with_the_connection_but_were_handled
 }
 
 #[test]
-fn longest_message_is_taken_in_pieces() {
+fn longest_message_is_taken_in_pieces_and_its_room_given_back() {
     let mut rig = Rig::new();
     let data = vec![0xa5; MAX_MESSAGE_SIZE - 32];
     let message = encode(
@@ -165,10 +176,15 @@ fn longest_message_is_taken_in_pieces() {
 
     for piece in message.chunks(10_000) {
         rig.feed(piece);
+        assert!(rig.server.buffer_bytes() <= MAX_BUFFER_BYTES);
     }
 
     assert_eq!(rig.device.bar0[..data.len()], data);
     rig.assert_in_step();
+    assert!(
+        rig.server.buffer_bytes() <= 256 << 10,
+        "the room was given back"
+    );
 }
 
 #[test]
@@ -237,6 +253,7 @@ fn flood(rig: &mut Rig, message: &[u8]) -> usize {
             Err(rustix::io::Errno::AGAIN) => {
                 let before = rig.server.counters().requests;
                 rig.pump();
+                assert!(rig.server.buffer_bytes() <= MAX_BUFFER_BYTES);
                 if !rig.server.wants_read() && rig.server.counters().requests == before {
                     break;
                 }
@@ -297,6 +314,10 @@ fn peer_that_never_reads_is_stopped_and_served_again_when_it_reads() {
         );
         rig.assert_in_step();
         assert!(rig.server.wants_read() && !rig.server.wants_write());
+        assert!(
+            rig.server.buffer_bytes() <= 256 << 10,
+            "long messages gave their room back"
+        );
     }
 }
 
