@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -60,6 +62,9 @@ const LINK_FLAGS: [&str; 11] = [
     "/nologo",
 ];
 
+/// File name of the driver.
+const IMAGE: &str = "dmarig.sys";
+
 /// Which tools build the driver.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub enum Toolchain {
@@ -81,7 +86,12 @@ pub struct DriverArgs {
 /// # Errors
 /// A tool or header is missing, or a tool reports an error.
 pub fn run(_args: &DriverArgs) -> Result<()> {
-    println!("{}", build(&paths::guest_output())?.display());
+    let output = paths::guest_output();
+    let image = output.join(IMAGE);
+    if !is_current(&image)? {
+        build(&output)?;
+    }
+    println!("{}", image.display());
     Ok(())
 }
 
@@ -93,16 +103,12 @@ pub fn build(output: &Path) -> Result<PathBuf> {
     let objects = output.join("dmarig");
     fs::create_dir_all(&objects)
         .with_context(|| format!("cannot make the folder {}", objects.display()))?;
-    let headers = header_folder()?;
-    let mut inputs = Vec::new();
-    for source in sources()? {
-        inputs.push(compile(&source, &objects, &headers)?);
-    }
+    let mut inputs = compile_all(&sources()?, &objects, &header_folder()?)?;
     for list in IMPORT_LISTS {
         inputs.push(import_library(list, &objects)?);
     }
     let image = link(&inputs, &objects)?;
-    install(&image, &output.join("dmarig.sys"))
+    install(&image, &output.join(IMAGE))
 }
 
 /// The driver's C files, in the order of their names.
@@ -145,6 +151,30 @@ pub fn run_tool(command: &mut Command, package: &str) -> Result<()> {
     Ok(())
 }
 
+/// True when the image is younger than all that it is made from: the driver's files, and this
+/// program with the flags in it.
+fn is_current(image: &Path) -> Result<bool> {
+    let Ok(made) = image.metadata().and_then(|metadata| metadata.modified()) else {
+        return Ok(false);
+    };
+    let driver = paths::test_driver();
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let mut newest = program.metadata()?.modified()?;
+    for folder in [driver.clone(), driver.join("src"), driver.join("include")] {
+        newest = newest.max(newest_in(&folder)?);
+    }
+    Ok(made > newest)
+}
+
+/// When the folder or a file in it was last changed.
+fn newest_in(folder: &Path) -> Result<SystemTime> {
+    let mut newest = folder.metadata()?.modified()?;
+    for entry in fs::read_dir(folder)? {
+        newest = newest.max(entry?.metadata()?.modified()?);
+    }
+    Ok(newest)
+}
+
 fn header_folder() -> Result<PathBuf> {
     let found = HEADER_FOLDERS
         .iter()
@@ -156,6 +186,30 @@ fn header_folder() -> Result<PathBuf> {
              help: apt-get install mingw-w64-x86-64-dev",
             HEADER_FOLDERS.join(", ")
         )
+    })
+}
+
+/// Compiles each source, with a thread for each processor.
+fn compile_all(sources: &[PathBuf], objects: &Path, headers: &Path) -> Result<Vec<PathBuf>> {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let share = sources.len().div_ceil(workers).max(1);
+    thread::scope(|scope| {
+        let started: Vec<_> = sources
+            .chunks(share)
+            .map(|chunk| {
+                scope.spawn(|| {
+                    chunk
+                        .iter()
+                        .map(|s| compile(s, objects, headers))
+                        .collect::<Result<Vec<_>>>()
+                })
+            })
+            .collect();
+        let mut compiled = Vec::new();
+        for worker in started {
+            compiled.extend(worker.join().expect("compiling does not panic")?);
+        }
+        Ok(compiled)
     })
 }
 

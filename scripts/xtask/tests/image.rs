@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use object::LittleEndian as LE;
 use object::pe;
@@ -24,23 +25,29 @@ fn build(name: &str) -> Option<Vec<u8>> {
     }
 }
 
+/// The image that most tests look at.
+fn image() -> Option<&'static [u8]> {
+    static IMAGE: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| build("image"));
+    IMAGE.as_deref()
+}
+
 fn parse(image: &[u8]) -> PeFile64<'_> {
     PeFile64::parse(image).expect("a PE32+ image")
 }
 
 #[test]
 fn two_builds_are_byte_identical() {
-    if let (Some(first), Some(second)) = (build("first"), build("second")) {
+    if let (Some(first), Some(second)) = (image(), build("second")) {
         assert!(first == second, "the two builds differ");
     }
 }
 
 #[test]
 fn image_is_a_native_x64_driver_with_its_checksum() {
-    let Some(image) = build("headers") else {
+    let Some(image) = image() else {
         return;
     };
-    let file = parse(&image);
+    let file = parse(image);
     let headers = file.nt_headers();
     assert_eq!(
         headers.file_header().machine.get(LE),
@@ -51,22 +58,19 @@ fn image_is_a_native_x64_driver_with_its_checksum() {
     assert_eq!(optional.section_alignment() % 0x1000, 0);
     let wanted = pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT | pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE;
     assert_eq!(optional.dll_characteristics() & wanted, wanted);
-    assert_ne!(
-        portable_executable::checksum(&image).expect("a PE image"),
-        0
-    );
+    assert_ne!(portable_executable::checksum(image).expect("a PE image"), 0);
     assert_eq!(
-        portable_executable::stored_checksum(&image).expect("a PE image"),
-        portable_executable::checksum(&image).expect("a PE image")
+        portable_executable::stored_checksum(image).expect("a PE image"),
+        portable_executable::checksum(image).expect("a PE image")
     );
 }
 
 #[test]
 fn image_can_be_moved_and_unwound() {
-    let Some(image) = build("directories") else {
+    let Some(image) = image() else {
         return;
     };
-    let file = parse(&image);
+    let file = parse(image);
     for index in [
         pe::IMAGE_DIRECTORY_ENTRY_BASERELOC,
         pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION,
@@ -78,10 +82,10 @@ fn image_can_be_moved_and_unwound() {
 
 #[test]
 fn no_section_is_writable_and_executable() {
-    let Some(image) = build("sections") else {
+    let Some(image) = image() else {
         return;
     };
-    for section in parse(&image).section_table().iter() {
+    for section in parse(image).section_table().iter() {
         let both = pe::IMAGE_SCN_MEM_WRITE | pe::IMAGE_SCN_MEM_EXECUTE;
         let flags = section.characteristics.get(LE);
         assert_ne!(flags & both, both, "section {:?}", section.raw_name());
@@ -100,10 +104,10 @@ fn listed(list: &str) -> BTreeSet<String> {
 
 #[test]
 fn imports_are_the_listed_ones_and_no_others() {
-    let Some(image) = build("imports") else {
+    let Some(image) = image() else {
         return;
     };
-    let file = parse(&image);
+    let file = parse(image);
     let table = file
         .import_table()
         .expect("readable")
