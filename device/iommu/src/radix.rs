@@ -132,8 +132,13 @@ impl<B> Table<B> {
         if word >> (index % 64) & 1 == 0 {
             return None;
         }
-        let below = word & ((1 << (index % 64)) - 1);
-        Some(usize::from(self.before[index / 64]) + below.count_ones() as usize)
+        // Nodes near the root mostly have one slot, and dense leaves' nodes all: neither needs counting,
+        // and baseline x86-64 has no instruction for it.
+        match self.slots.len() {
+            1 => Some(0),
+            SLOTS => Some(index),
+            _ => Some(self.rank(index)),
+        }
     }
 
     /// Number of occupied slots below `index`, which may be one past the last slot.
