@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+pub mod acpi;
 pub mod arch;
 pub mod boot;
 pub mod console;
@@ -22,4 +23,5 @@ pub mod memory;
 pub mod ntoskrnl;
 pub mod pci;
 pub mod pe;
+pub mod selftest;
 pub mod vtd;

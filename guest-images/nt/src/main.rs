@@ -15,7 +15,14 @@ use core::panic::PanicInfo;
 /// PVH start info.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_start(start_info: u32) -> ! {
-    nt::boot::start(u64::from(start_info))
+    let kernel = nt::boot::entry::kernel_sections();
+    // SAFETY: this is the boot code's one call.
+    unsafe { nt::boot::start(u64::from(start_info), &kernel, main_thread) }
+}
+
+/// The first system thread.
+fn main_thread(_context: u64) {
+    nt::selftest::run();
 }
 
 #[panic_handler]

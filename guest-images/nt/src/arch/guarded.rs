@@ -42,6 +42,20 @@ impl<T> Guarded<T> {
         })
     }
 
+    /// As [`Guarded::with`] for the way out of a crash: `None` where the crash came while the guard was
+    /// entered.
+    pub fn try_with<R>(&self, body: impl FnOnce(&mut T) -> R) -> Option<R> {
+        interrupts::without(|| {
+            if self.is_entered.swap(true, Ordering::Acquire) {
+                return None;
+            }
+            // SAFETY: the flag was clear and is set now, so this is the only reference.
+            let result = body(unsafe { &mut *self.value.get() });
+            self.is_entered.store(false, Ordering::Release);
+            Some(result)
+        })
+    }
+
     fn enter(&self, caller: &Location<'_>) {
         while self.is_entered.swap(true, Ordering::Acquire) {
             assert!(

@@ -32,11 +32,9 @@ pub fn unregister(base: u64) {
 /// Whether the address lies in a driver image.
 #[must_use]
 pub fn contains(address: u64) -> bool {
-    IMAGES.with(|images| {
-        images
-            .iter()
-            .any(|image| image.offset_of(address).is_some())
-    })
+    IMAGES
+        .try_with(|images| images.iter().any(|image| image.offset_of(address).is_some()))
+        .unwrap_or(false)
 }
 
 /// Writes `module+0xrva`, or the bare address where no image holds it. Allocates nothing.
@@ -45,14 +43,15 @@ pub struct Symbolic(pub u64);
 
 impl fmt::Display for Symbolic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        IMAGES.with(|images| {
-            for image in images.iter() {
-                if let Some(rva) = image.offset_of(self.0) {
-                    return write!(f, "{}+{rva:#x}", image.name);
-                }
-            }
-            write!(f, "{:#x}", self.0)
-        })
+        let written = IMAGES.try_with(|images| {
+            images.iter().find_map(|image| {
+                let rva = image.offset_of(self.0)?;
+                Some(write!(f, "{}+{rva:#x}", image.name))
+            })
+        });
+        written
+            .flatten()
+            .unwrap_or_else(|| write!(f, "{:#x}", self.0))
     }
 }
 

@@ -169,7 +169,9 @@ mod tests {
     #[test]
     fn archive_cut_anywhere_is_refused() {
         let bytes = sample();
-        let trailer = bytes.windows(TRAILER.len()).rposition(|part| part == TRAILER.as_bytes());
+        let trailer = bytes
+            .windows(TRAILER.len())
+            .rposition(|part| part == TRAILER.as_bytes());
         // The padding behind the trailer is not missed.
         let needed = trailer.expect("there is one") + TRAILER.len() + 1;
         for len in 0..needed {

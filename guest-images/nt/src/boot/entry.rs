@@ -8,6 +8,8 @@
 
 use core::arch::global_asm;
 
+use crate::memory::{Protection, Section, VirtAddr};
+
 // Each block ends in `.text`: all of them share one section state.
 global_asm!(
     r#"
@@ -106,3 +108,27 @@ global_asm!(
     .text
     "#
 );
+
+unsafe extern "C" {
+    static __kernel_start: u8;
+    static __text_end: u8;
+    static __rodata_end: u8;
+    static __kernel_end: u8;
+}
+
+/// The sections of the running kernel, as the linker script lays them out.
+#[must_use]
+pub fn kernel_sections() -> [Section; 3] {
+    let [start, text_end, rodata_end, end] = [
+        &raw const __kernel_start,
+        &raw const __text_end,
+        &raw const __rodata_end,
+        &raw const __kernel_end,
+    ]
+    .map(|symbol| VirtAddr::from_ptr(symbol).as_u64());
+    [
+        (start..text_end, Protection::Execute),
+        (text_end..rodata_end, Protection::ReadOnly),
+        (rodata_end..end, Protection::ReadWrite),
+    ]
+}

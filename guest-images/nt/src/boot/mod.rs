@@ -4,11 +4,11 @@
 mod archive;
 mod command_line;
 #[cfg(feature = "kernel")]
-mod entry;
+pub mod entry;
 mod start_info;
 mod startup;
 
 pub use archive::{Archive, ArchiveError, File};
 pub use command_line::{OptionError, Options, Switch};
 pub use start_info::{StartInfo, StartInfoError};
-pub use startup::start;
+pub use startup::{BootInfo, info, start};

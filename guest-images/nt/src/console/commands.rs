@@ -1,5 +1,8 @@
-//! Command lines from the harness: COM1 is polled at the idle tick, a whole line goes to the handler
-//! that the NT side registers.
+//! Command lines from the harness: COM1 is polled at the idle tick; whole lines wait for the system
+//! thread that runs the NT side's handler, one after the other.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
 
 use crate::arch::guarded::Guarded;
 use crate::arch::port;
@@ -13,6 +16,8 @@ const DATA_READY: u8 = 1;
 pub const MAX_COMMAND_BYTES: usize = 512;
 /// Bytes taken from the port in one poll, so that a flood cannot hold the idle loop.
 const BYTES_PER_POLL: usize = 2048;
+/// Lines that may wait for the handler; the port is left alone while there are so many.
+const MAX_WAITING_LINES: usize = 16;
 
 /// Takes one command line, without its line end, at PASSIVE_LEVEL in a system thread.
 pub type CommandHandler = fn(&str);
@@ -20,11 +25,13 @@ pub type CommandHandler = fn(&str);
 struct Receiver {
     handler: Option<CommandHandler>,
     line: LineBuffer,
+    waiting: VecDeque<String>,
 }
 
 static RECEIVER: Guarded<Receiver> = Guarded::new(Receiver {
     handler: None,
     line: LineBuffer::new(),
+    waiting: VecDeque::new(),
 });
 
 /// Registers who gets the command lines. Lines are left in the port until then.
@@ -40,24 +47,35 @@ pub fn answer(line: &str, status: &str) {
         .send();
 }
 
-/// Reads what has come on COM1; calls the handler for each line that is whole.
-pub fn poll_commands() {
+/// Reads what has come on COM1; whether lines wait for [`run_waiting`].
+pub fn poll_commands() -> bool {
     for _ in 0..BYTES_PER_POLL {
-        let Some((handler, received)) = RECEIVER.with(|receiver| {
-            let handler = receiver.handler?;
-            let byte = read_byte()?;
-            Some((handler, receiver.line.push(byte)))
+        let Some(received) = RECEIVER.with(|receiver| {
+            let is_ready = receiver.handler.is_some() && receiver.waiting.len() < MAX_WAITING_LINES;
+            let byte = is_ready.then(read_byte)??;
+            Some(receiver.line.push(byte))
         }) else {
-            return;
+            break;
         };
         match received {
             Received::Partial => {}
             Received::TooLong => answer("", "line too long"),
             Received::Line(line) => match core::str::from_utf8(line.bytes()) {
-                Ok(text) => handler(text),
+                Ok(text) => RECEIVER.with(|receiver| receiver.waiting.push_back(String::from(text))),
                 Err(_) => answer("", "line is not UTF-8"),
             },
         }
+    }
+    RECEIVER.with(|receiver| !receiver.waiting.is_empty())
+}
+
+/// Calls the handler for each line that waits. In the command thread.
+pub fn run_waiting() {
+    while let Some((handler, line)) = RECEIVER.with(|receiver| {
+        let line = receiver.waiting.pop_front()?;
+        Some((receiver.handler?, line))
+    }) {
+        handler(&line);
     }
 }
 

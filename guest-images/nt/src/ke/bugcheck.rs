@@ -1,8 +1,19 @@
 //! Bug checks: the code and its parameters go to the harness as data, then the machine ends.
 
-use crate::arch::images::Symbolic;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-/// PAGE_FAULT_IN_NONPAGED_AREA and its fellows: the codes this crate raises, by their documented names.
+use crate::arch::exit::{ExitCode, exit};
+use crate::arch::images::{self, Symbolic};
+use crate::arch::interrupts;
+use crate::console::Event;
+use crate::memory::{self, PAGE_SIZE};
+
+/// How far up the stack a driver's frame is looked for: 32 KiB.
+const MAX_STACK_WORDS: usize = 4096;
+
+static IS_RAISED: AtomicBool = AtomicBool::new(false);
+
+/// The codes that this crate raises, by their documented names.
 pub mod code {
     /// IRQL_NOT_GREATER_OR_EQUAL.
     pub const IRQL_NOT_GREATER_OR_EQUAL: u32 = 0x09;
@@ -34,10 +45,61 @@ pub mod code {
 
 /// Raises a bug check; the location is the driver's frame nearest on the stack.
 pub fn raise(code: u32, parameters: [u64; 4]) -> ! {
-    raise_at(code, parameters, 0)
+    let frame = nearest_driver_frame(stack_pointer());
+    raise_at(code, parameters, frame.unwrap_or(0))
 }
 
 /// Raises a bug check whose cause lies at a known address.
-pub fn raise_at(_code: u32, _parameters: [u64; 4], location: u64) -> ! {
-    todo!("{}", Symbolic(location))
+pub fn raise_at(code: u32, parameters: [u64; 4], location: u64) -> ! {
+    interrupts::disable();
+    assert!(
+        cfg!(feature = "kernel"),
+        "bug check {code:#x} {parameters:#x?}"
+    );
+    if !IS_RAISED.swap(true, Ordering::Relaxed) {
+        Event::new("bugcheck")
+            .hex("code", u64::from(code))
+            .hex_list("parameters", &parameters)
+            .display("location", &Symbolic(location))
+            .send();
+    }
+    exit(ExitCode::BugCheck)
+}
+
+/// The first word on the stack, from `stack_pointer` up, that lies in a driver's image: most likely the return
+/// address of the driver's call that led here.
+#[must_use]
+pub fn nearest_driver_frame(stack_pointer: u64) -> Option<u64> {
+    let mut address = stack_pointer.next_multiple_of(8);
+    for _ in 0..MAX_STACK_WORDS {
+        let is_page_start = address % PAGE_SIZE == 0 || address < stack_pointer + 8;
+        if is_page_start && !memory::is_readable_now(address) {
+            return None;
+        }
+        let word = read_stack(address);
+        if images::contains(word) {
+            return Some(word);
+        }
+        address += 8;
+    }
+    None
+}
+
+#[cfg(feature = "kernel")]
+#[expect(unsafe_code, reason = "looks at the stack")]
+fn read_stack(address: u64) -> u64 {
+    // SAFETY: the caller has checked that the page is mapped; the address is aligned.
+    unsafe { core::ptr::with_exposed_provenance::<u64>(address as usize).read_volatile() }
+}
+
+#[cfg(not(feature = "kernel"))]
+fn read_stack(_address: u64) -> u64 {
+    0
+}
+
+/// An address on the current stack, below the caller's frame.
+#[inline(never)]
+fn stack_pointer() -> u64 {
+    let here = 0u64;
+    (&raw const here).expose_provenance() as u64
 }

@@ -4,6 +4,7 @@
 //! one. A routine of a driver is a [`crate::arch::win64::Routine`].
 
 pub mod bugcheck;
+mod dispatcher;
 pub mod dpc;
 pub mod event;
 pub mod foreign;
@@ -11,14 +12,20 @@ pub mod interrupt;
 pub mod irql;
 pub mod mutex;
 pub mod pool;
+mod scheduler;
 pub mod semaphore;
+mod shared_data;
 pub mod spin_lock;
+mod startup;
 pub mod status;
 pub mod thread;
 pub mod time;
 pub mod timer;
+mod timer_queue;
 pub mod wait;
+mod wait_table;
 pub mod work;
 
 pub use foreign::Foreign;
+pub use startup::{idle, start};
 pub use status::NtStatus;

@@ -13,6 +13,13 @@ impl NtStatus {
     /// STATUS_TIMEOUT.
     pub const TIMEOUT: Self = Self(0x102);
 
+    /// STATUS_ABANDONED_WAIT_0.
+    pub const ABANDONED: Self = Self(0x80);
+    /// STATUS_INSUFFICIENT_RESOURCES.
+    pub const INSUFFICIENT_RESOURCES: Self = Self(0xC000_009A);
+    /// STATUS_INVALID_PARAMETER.
+    pub const INVALID_PARAMETER: Self = Self(0xC000_000D);
+
     /// Whether the code is a success or information code.
     #[must_use]
     pub const fn is_success(self) -> bool {

@@ -1,46 +1,67 @@
 //! Waits on dispatcher objects.
 
-use super::{Foreign, NtStatus};
+use alloc::vec::Vec;
 
-/// DISPATCHER_HEADER, 0x18 bytes: starts each object that can be waited for.
-#[derive(Debug)]
-#[repr(C)]
-pub struct DispatcherHeader {
-    object_type: u8,
-    signalling: u8,
-    size_words: u8,
-    inserted: u8,
-    signal_state: i32,
-    wait_list_head: [u64; 2],
-}
+use super::bugcheck::{self, code};
+use super::irql::{self, DISPATCH_LEVEL};
+use super::wait_table::Wait;
+use super::{Foreign, NtStatus, dpc, scheduler, time};
+use crate::arch::processor;
 
-/// WAIT_TYPE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitKind {
-    /// All objects at once.
-    All,
-    /// Any one of them; the status tells which.
-    Any,
-}
+pub use super::dispatcher::{DispatcherHeader, ObjectType};
+pub use super::wait_table::WaitKind;
 
 /// The longest list of objects (MAXIMUM_WAIT_OBJECTS).
 pub const MAXIMUM_WAIT_OBJECTS: usize = 64;
 
-/// KeWaitForSingleObject. `timeout` as in Windows: none waits for ever, negative is relative, in 100 ns.
-pub fn wait_single(_object: Foreign<DispatcherHeader>, _timeout: Option<i64>) -> NtStatus {
-    todo!()
+/// KeWaitForSingleObject. `timeout` as in Windows: none waits for ever, 0 not at all, negative is relative, in
+/// 100 ns. To wait at DISPATCH_LEVEL or above is a bug check (0xB8 in a DPC, else 0x0A).
+pub fn wait_single(object: Foreign<DispatcherHeader>, timeout: Option<i64>) -> NtStatus {
+    wait_multiple(&[object], WaitKind::Any, timeout)
 }
 
-/// KeWaitForMultipleObjects with 1 to [`MAXIMUM_WAIT_OBJECTS`] objects.
+/// KeWaitForMultipleObjects with 1 to [`MAXIMUM_WAIT_OBJECTS`] objects; other numbers are
+/// STATUS_INVALID_PARAMETER.
 pub fn wait_multiple(
-    _objects: &[Foreign<DispatcherHeader>],
-    _kind: WaitKind,
-    _timeout: Option<i64>,
+    objects: &[Foreign<DispatcherHeader>],
+    kind: WaitKind,
+    timeout: Option<i64>,
 ) -> NtStatus {
-    todo!()
+    if objects.is_empty() || objects.len() > MAXIMUM_WAIT_OBJECTS {
+        return NtStatus::INVALID_PARAMETER;
+    }
+    check_may_block(timeout, objects[0].address());
+    let wait = Wait {
+        thread: processor::current_thread(),
+        objects: objects.to_vec(),
+        kind,
+        deadline: timeout.map(time::deadline),
+    };
+    scheduler::wait(wait, timeout == Some(0))
 }
 
-/// KeDelayExecutionThread.
-pub fn delay(_interval: i64) -> NtStatus {
-    todo!()
+/// KeDelayExecutionThread: STATUS_SUCCESS when the time is over.
+pub fn delay(interval: i64) -> NtStatus {
+    check_may_block(Some(interval), 0);
+    let wait = Wait {
+        thread: processor::current_thread(),
+        objects: Vec::new(),
+        kind: WaitKind::Any,
+        deadline: Some(time::deadline(interval)),
+    };
+    scheduler::wait(wait, interval == 0);
+    NtStatus::SUCCESS
+}
+
+fn check_may_block(timeout: Option<i64>, object: u64) {
+    let level = irql::current();
+    if level < DISPATCH_LEVEL || (level == DISPATCH_LEVEL && timeout == Some(0)) {
+        return;
+    }
+    if dpc::is_running() {
+        let thread = processor::current_thread();
+        bugcheck::raise(code::ATTEMPTED_SWITCH_FROM_DPC, [thread, 0, 0, 0]);
+    }
+    let parameters = [object, u64::from(level), 0, 0];
+    bugcheck::raise(code::IRQL_NOT_LESS_OR_EQUAL, parameters);
 }

@@ -1,7 +1,50 @@
 //! The system worker thread.
 
-/// Queues `routine(context)` to the system worker thread, where it runs at PASSIVE_LEVEL. Callable at
-/// DISPATCH_LEVEL and below.
-pub fn queue(_routine: fn(u64), _context: u64) {
-    todo!()
+use alloc::collections::VecDeque;
+
+use super::event::{self, Event, EventKind};
+use super::thread::{self, Start};
+use super::{Foreign, NtStatus, wait};
+use crate::arch::guarded::Guarded;
+
+type Item = (fn(u64), u64);
+
+struct Worker {
+    items: VecDeque<Item>,
+    event: Option<Foreign<Event>>,
+}
+
+static WORKER: Guarded<Worker> = Guarded::new(Worker {
+    items: VecDeque::new(),
+    event: None,
+});
+
+/// Starts the worker thread. Once, while booting.
+pub(super) fn start() -> Result<(), NtStatus> {
+    let event = event::create(EventKind::Synchronization);
+    WORKER.with(|worker| worker.event = Some(event));
+    thread::create("worker", Start::Kernel(run, 0)).map(|_| ())
+}
+
+/// Queues `routine(context)` to the system worker thread, where it runs at PASSIVE_LEVEL, in the order of
+/// queueing. Callable at DISPATCH_LEVEL and below.
+pub fn queue(routine: fn(u64), context: u64) {
+    let event = WORKER.with(|worker| {
+        worker.items.push_back((routine, context));
+        worker.event
+    });
+    if let Some(event) = event {
+        event::set(event);
+    }
+}
+
+fn run(_context: u64) {
+    let event = WORKER.with(|worker| worker.event);
+    let event = event.expect("set before the thread was started");
+    loop {
+        while let Some((routine, context)) = WORKER.with(|worker| worker.items.pop_front()) {
+            routine(context);
+        }
+        wait::wait_single(event.cast(), None);
+    }
 }

@@ -186,6 +186,17 @@ pub fn probe(address: u64, len_bytes: u64, access: Access) -> Result<(), u64> {
     with(|kernel| kernel.space.first_refused(address, len_bytes, is_allowed)).map_or(Ok(()), Err)
 }
 
+/// As [`probe`] for one byte, on the way out of a crash: false as well where the crash came while the books
+/// were open.
+#[must_use]
+pub fn is_readable_now(address: u64) -> bool {
+    let first_refused = KERNEL_SPACE.try_with(|slot| {
+        let kernel = slot.as_ref()?;
+        Some(kernel.space.first_refused(address, 1, |_| true))
+    });
+    first_refused.flatten().is_some_and(|refused| refused.is_none())
+}
+
 /// Changes the protection of whole pages, as the sections of an image ask for it.
 ///
 /// # Errors
@@ -351,6 +362,19 @@ pub fn free_pages(pages: &[Pfn]) -> Result<(), Pfn> {
 #[must_use]
 pub fn is_ram(pfn: Pfn) -> bool {
     with(|kernel| kernel.space.frames.is_ram(pfn))
+}
+
+/// Maps a zeroed frame read-only at [`layout::SHARED_DATA`] and gives it. Once, while booting.
+///
+/// # Errors
+/// [`MemoryError::Exhausted`], or [`MemoryError::BadRange`] if it is there already.
+pub fn map_shared_data() -> Result<Pfn, MemoryError> {
+    with(|kernel| {
+        let frame = kernel.space.table_frames().take().ok_or(MemoryError::Exhausted)?;
+        let entry = entry::encode(frame, Cache::Cached, Protection::ReadOnly);
+        kernel.space.set_leaf(layout::SHARED_DATA, 1, entry)?;
+        Ok(frame)
+    })
 }
 
 /// Frames that nobody uses.
