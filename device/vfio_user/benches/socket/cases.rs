@@ -10,10 +10,15 @@ use vfio_user::client::{
     Client, QEMU_PROPOSAL, encode, map_payload, read_payload, unmap_payload, version_payload,
     write_payload,
 };
-use vfio_user::message::{Command, FLAG_NO_REPLY};
+use vfio_user::message::{Command, FLAG_NO_REPLY, TYPE_REPLY};
 
 /// A read here yields the CPU time of the server's thread in nanoseconds.
 pub const CPU_TIME_OFFSET: u64 = 0x100;
+/// A write of a length here makes the server read that many bytes by message, [`N_DMA`] times
+/// one after the other.
+pub const DMA_DOORBELL: u64 = 0x200;
+/// Messages for each ring of [`DMA_DOORBELL`].
+pub const N_DMA: usize = 1000;
 /// Where the live mappings begin.
 pub const LIVE_BASE: u64 = 1 << 40;
 /// Where `dma_map` and `dma_unmap` put their pages.
@@ -34,10 +39,11 @@ pub enum Case {
     PostedWrite,
     DmaMap(u64),
     DmaUnmap(u64),
+    MessageDma(u32),
 }
 
 impl Case {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::RegionRead,
         Self::RegionRead32,
         Self::PostedWrite,
@@ -47,6 +53,9 @@ impl Case {
         Self::DmaUnmap(10),
         Self::DmaUnmap(65_000),
         Self::DmaUnmap(1_000_000),
+        Self::MessageDma(64),
+        Self::MessageDma(4096),
+        Self::MessageDma(32 << 10),
     ];
 
     pub fn name(self) -> String {
@@ -56,6 +65,7 @@ impl Case {
             Self::PostedWrite => "posted_write CPU µs".to_owned(),
             Self::DmaMap(live) => format!("dma_map/{live} p50 µs"),
             Self::DmaUnmap(live) => format!("dma_unmap/{live} p50 µs"),
+            Self::MessageDma(len) => format!("message_dma/{len} p50 µs"),
         }
     }
 
@@ -67,7 +77,15 @@ impl Case {
     }
 
     pub fn has_bare(self) -> bool {
-        matches!(self, Self::RegionRead | Self::RegionRead32)
+        matches!(
+            self,
+            Self::RegionRead | Self::RegionRead32 | Self::MessageDma(_)
+        )
+    }
+
+    /// Message DMA is asked by the server, which the floor is not made for.
+    pub fn has_floor(self) -> bool {
+        !matches!(self, Self::MessageDma(_))
     }
 
     /// Runs one round and returns microseconds for each operation.
@@ -78,6 +96,7 @@ impl Case {
             Self::PostedWrite => driver.posted_write(),
             Self::DmaMap(_) => driver.map_and_unmap().0,
             Self::DmaUnmap(_) => driver.map_and_unmap().1,
+            Self::MessageDma(len) => driver.message_dma(len),
         }
     }
 }
@@ -169,6 +188,26 @@ impl Driver {
             self.receive_exactly(40);
         });
         (map, unmap)
+    }
+
+    /// Rings the doorbell, then answers each question; the time is from one question to the
+    /// next.
+    fn message_dma(&mut self, len: u32) -> f64 {
+        let ring = write_payload(0, DMA_DOORBELL, &len.to_le_bytes());
+        let request = encode(1, Command::REGION_WRITE, FLAG_NO_REPLY, &ring);
+        let data = vec![0x5a; usize::try_from(len).expect("a length")];
+        self.client.send_raw(&request, &[]).expect("send");
+        self.receive_exactly(32);
+        p50_us(N_DMA, |index| {
+            // The id of the question, and its address and count, begin the reply.
+            let id = u16::from_le_bytes([self.buffer[0], self.buffer[1]]);
+            let payload = [&self.buffer[16..32], &data].concat();
+            let reply = encode(id, Command::DMA_READ, TYPE_REPLY, &payload);
+            self.client.send_raw(&reply, &[]).expect("send");
+            if index + 1 < N_DMA as u64 {
+                self.receive_exactly(32);
+            }
+        })
     }
 
     fn receive_exactly(&mut self, len: usize) {

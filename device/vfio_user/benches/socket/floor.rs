@@ -13,7 +13,7 @@ use rustix::net::{
 use vfio_user::message::{Command, FLAG_NO_REPLY, HEADER_SIZE, Header};
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::cases::CPU_TIME_OFFSET;
+use crate::cases::{CPU_TIME_OFFSET, N_DMA};
 use crate::pinned::thread_cpu_ns;
 
 const BUFFER_SIZE: usize = 64 << 10;
@@ -28,6 +28,27 @@ pub fn serve_bare(socket: OwnedFd) {
         }
         let len = count / 32 * 36;
         send(&socket, &buffer[..len], SendFlags::NOSIGNAL).expect("send");
+    }
+}
+
+/// Sends 32 bytes and takes as many as a DMA_READ reply has, [`N_DMA`] times for each ring of
+/// the doorbell.
+pub fn serve_bare_dma(socket: OwnedFd) {
+    let mut buffer = vec![0; BUFFER_SIZE];
+    let question = [0; 32];
+    loop {
+        // Header, fixed part of a write, and the length.
+        let (count, _) = recv(&socket, &mut buffer[..36], RecvFlags::WAITALL).expect("recv");
+        if count < 36 {
+            return;
+        }
+        let len = u32::from_le_bytes(buffer[32..36].try_into().expect("4 bytes"));
+        let reply_len = 32 + usize::try_from(len).expect("a length");
+        for _ in 0..N_DMA {
+            send(&socket, &question, SendFlags::NOSIGNAL).expect("send");
+            let reply = &mut buffer[..reply_len];
+            recv(&socket, reply, RecvFlags::WAITALL).expect("recv");
+        }
     }
 }
 

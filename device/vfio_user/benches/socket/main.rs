@@ -9,7 +9,9 @@
 //!
 //! Cases: `region_read` (4 bytes, round trip), `region_read_32` (32 in flight), `posted_write`
 //! (CPU time of the server), `dma_map` and `dma_unmap` (4 KiB with a descriptor, at 10, 65,000
-//! and 10^6 live mappings). Each round gives a ratio; the median of the ratios is what counts.
+//! and 10^6 live mappings), `message_dma` (the server reads 64 B, 4 KiB, 32 KiB by message, one
+//! after the other; against bare alone). Each round gives a ratio; the median of the ratios is
+//! what counts.
 //!
 //! `cargo bench -p vfio_user --bench socket`
 
@@ -25,7 +27,7 @@ const N_ROUNDS: usize = 15;
 /// Microseconds for each operation.
 struct Round {
     bare: Option<f64>,
-    floor: f64,
+    floor: Option<f64>,
     subject: f64,
 }
 
@@ -45,16 +47,19 @@ fn main() {
 }
 
 fn run(case: Case) {
-    let mut bare = case.has_bare().then(|| Driver::new(floor::serve_bare));
-    let mut floor = Driver::new(floor::serve);
+    let mut bare = case.has_bare().then(|| match case {
+        Case::MessageDma(_) => Driver::new(floor::serve_bare_dma),
+        _ => Driver::new(floor::serve_bare),
+    });
+    let mut floor = case.has_floor().then(|| Driver::new(floor::serve));
     let mut subject = Driver::new(move |socket| subject::serve(socket, case.live_mappings()));
-    floor.negotiate();
+    floor.iter_mut().for_each(Driver::negotiate);
     subject.negotiate();
     let mut rounds = Vec::new();
     // The first round warms caches up and is not counted.
     for round in 0..=N_ROUNDS {
         let bare = bare.as_mut().map(|driver| case.measure(driver));
-        let floor = case.measure(&mut floor);
+        let floor = floor.as_mut().map(|driver| case.measure(driver));
         let subject = case.measure(&mut subject);
         if round > 0 {
             rounds.push(Round {
@@ -76,9 +81,12 @@ fn run(case: Case) {
         "{:<24} {:>10} {:>10} {:>10} {:>9} {:>9}",
         case.name(),
         show(median_of(|round| round.bare), 2),
-        show(median_of(|round| Some(round.floor)), 2),
+        show(median_of(|round| round.floor), 2),
         show(median_of(|round| Some(round.subject)), 2),
-        show(median_of(|round| Some(round.subject / round.floor)), 3),
+        show(
+            median_of(|round| round.floor.map(|floor| round.subject / floor)),
+            3
+        ),
         show(
             median_of(|round| round.bare.map(|bare| round.subject / bare)),
             3

@@ -1,6 +1,7 @@
 //! The server of this crate in the loop that the device has, with the real tables behind it.
 
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use dmarig_abi::Iova;
 use guest_memory::{GuestMemory, PAGE_SIZE_BYTES, RegionId, SharedMemory};
@@ -12,12 +13,14 @@ use vfio_user::{
     IrqSet, Progress, RegionIndex, RegionInfo,
 };
 
-use crate::cases::{CPU_TIME_OFFSET, LIVE_BASE};
+use crate::cases::{CPU_TIME_OFFSET, DMA_DOORBELL, LIVE_BASE, N_DMA};
 use crate::pinned::thread_cpu_ns;
 
 struct Device {
     table: MappingTable<Option<RegionId>>,
     memory: GuestMemory,
+    /// Messages left to send, and their length.
+    dma: (usize, usize),
 }
 
 impl Device {
@@ -26,6 +29,7 @@ impl Device {
         let mut device = Self {
             table: MappingTable::new(),
             memory: GuestMemory::new(),
+            dma: (0, 0),
         };
         let file = SharedMemory::create_sealed("bench-live", 1 << 20).expect("memory");
         for index in 0..live_mappings {
@@ -93,7 +97,12 @@ impl DeviceModel for Device {
         Ok(())
     }
 
-    fn write_region(&mut self, _: RegionIndex, _: u64, _: &[u8]) -> Result<(), Errno> {
+    fn write_region(&mut self, _: RegionIndex, offset: u64, data: &[u8]) -> Result<(), Errno> {
+        if offset == DMA_DOORBELL {
+            let len = data.try_into().map_err(|_| Errno::EINVAL)?;
+            let len = usize::try_from(u32::from_le_bytes(len)).map_err(|_| Errno::EINVAL)?;
+            self.dma = (N_DMA, len);
+        }
         Ok(())
     }
 
@@ -120,7 +129,9 @@ impl DeviceModel for Device {
         Ok(())
     }
 
-    fn dma_reply(&mut self, _: DmaTicket, _: Result<&[u8], DmaError>) {}
+    fn dma_reply(&mut self, _: DmaTicket, outcome: Result<&[u8], DmaError>) {
+        assert_eq!(outcome.map(<[u8]>::len), Ok(self.dma.1));
+    }
 
     fn disconnected(&mut self) {}
 }
@@ -139,6 +150,13 @@ pub fn serve(socket: OwnedFd, live_mappings: u64) {
         let progress = connection.on_readable(&mut device).expect("a good client");
         if progress == Progress::Closed {
             return;
+        }
+        if device.dma.0 > 0 && connection.outstanding_dma() == 0 {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            let submitted = connection.submit_read(0x1000, device.dma.1, deadline);
+            submitted.expect("nothing else is outstanding");
+            device.dma.0 -= 1;
+            connection.flush(&mut device).expect("a good client");
         }
         // The bench's client reads what it asks for; the device changes its interest here.
         while connection.wants_write() {
