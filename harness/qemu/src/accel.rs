@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use kvm_bindings::kvm_userspace_memory_region;
+use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
@@ -57,6 +57,28 @@ impl Accel {
     }
 }
 
+/// A feature that a guest needs of its CPU, and that QEMU's own translator always has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuFeature {
+    /// Pages of 1 GiB.
+    GigabytePages,
+}
+
+impl CpuFeature {
+    /// CPUID function, and the bit of EDX.
+    const fn place(self) -> (u32, u32) {
+        match self {
+            Self::GigabytePages => (0x8000_0001, 1 << 26),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::GigabytePages => "pages of 1 GiB",
+        }
+    }
+}
+
 /// Outcome of [`probe_kvm`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KvmProbe {
@@ -79,39 +101,43 @@ pub struct KvmRefused {
 }
 
 /// Settles the accelerator: what was asked for, against what the machine can do. The second part is
-/// the line to show when TCG steps in for KVM.
+/// the line to show when TCG steps in for KVM. `needed` is what the guest needs of its CPU.
 ///
 /// # Errors
 /// KVM was demanded and does not serve.
-pub fn choose(choice: AccelChoice) -> Result<(Accel, Option<String>), KvmRefused> {
+pub fn choose(
+    choice: AccelChoice,
+    needed: &'static [CpuFeature],
+) -> Result<(Accel, Option<String>), KvmRefused> {
     match choice {
         AccelChoice::Tcg => Ok((Accel::Tcg, None)),
-        AccelChoice::Auto => Ok(match probe_kvm() {
+        AccelChoice::Auto => Ok(match probe_kvm(needed) {
             KvmProbe::Usable => (Accel::Kvm, None),
             KvmProbe::Unusable { reason } => (
                 Accel::Tcg,
                 Some(format!("KVM does not serve here ({reason}), using TCG")),
             ),
         }),
-        AccelChoice::Kvm => match probe_kvm() {
+        AccelChoice::Kvm => match probe_kvm(needed) {
             KvmProbe::Usable => Ok((Accel::Kvm, None)),
             KvmProbe::Unusable { reason } => Err(KvmRefused { reason }),
         },
     }
 }
 
-/// Creates a virtual machine with one vCPU and runs [`CODE`] in it.
+/// Creates a virtual machine with one vCPU, runs [`CODE`] in it, and sees that KVM can give a guest the
+/// CPU features that it needs.
 ///
 /// A vCPU that never comes back is given up after [`PROBE_DEADLINE`]; its thread ends with the
 /// process.
 #[must_use]
-pub fn probe_kvm() -> KvmProbe {
+pub fn probe_kvm(needed: &'static [CpuFeature]) -> KvmProbe {
     let (sender, receiver) = mpsc::sync_channel(1);
     let spawned = thread::Builder::new()
         .name("kvm-probe".into())
         .spawn(move || {
             // Nobody listens any more once the deadline has passed; that is all right.
-            let _ = sender.send(run_instructions());
+            let _ = sender.send(run_instructions(needed));
         });
     let outcome = match spawned {
         Ok(_) => receiver.recv_timeout(PROBE_DEADLINE).unwrap_or_else(|_| {
@@ -127,8 +153,9 @@ pub fn probe_kvm() -> KvmProbe {
     }
 }
 
-fn run_instructions() -> Result<(), String> {
+fn run_instructions(needed: &[CpuFeature]) -> Result<(), String> {
     let kvm = Kvm::new().map_err(|error| format!("/dev/kvm: {error}"))?;
+    look_for_features(&kvm, needed)?;
     let vm = kvm
         .create_vm()
         .map_err(|error| format!("creating a virtual machine: {error}"))?;
@@ -144,6 +171,23 @@ fn run_instructions() -> Result<(), String> {
         .map_err(|error| format!("creating a vCPU: {error}"))?;
     enter_real_mode(&vcpu).map_err(|error| format!("setting the vCPU's registers: {error}"))?;
     expect_out_then_halt(&mut vcpu)
+}
+
+fn look_for_features(kvm: &Kvm, needed: &[CpuFeature]) -> Result<(), String> {
+    let supported = kvm
+        .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+        .map_err(|error| format!("asking for CPU features: {error}"))?;
+    for feature in needed {
+        let (function, bit) = feature.place();
+        let has = |entry: &kvm_bindings::kvm_cpuid_entry2| {
+            entry.function == function && entry.edx & bit != 0
+        };
+        if !supported.as_slice().iter().any(has) {
+            let name = feature.name();
+            return Err(format!("it gives guests no {name}, which this guest needs"));
+        }
+    }
+    Ok(())
 }
 
 fn give_memory(vm: &VmFd, memory: &GuestMemoryMmap) -> Result<(), String> {
@@ -192,14 +236,14 @@ mod tests {
 
     #[test]
     fn tcg_is_granted_without_a_note() {
-        let (accel, note) = choose(AccelChoice::Tcg).expect("TCG needs nothing");
+        let (accel, note) = choose(AccelChoice::Tcg, &[]).expect("TCG needs nothing");
         assert_eq!((accel, note), (Accel::Tcg, None));
     }
 
     #[test]
     fn auto_notes_the_reason_exactly_when_kvm_does_not_serve() {
-        let (accel, note) = choose(AccelChoice::Auto).expect("auto always finds one");
-        match probe_kvm() {
+        let (accel, note) = choose(AccelChoice::Auto, &[]).expect("auto always finds one");
+        match probe_kvm(needed) {
             KvmProbe::Usable => assert_eq!((accel, note), (Accel::Kvm, None)),
             KvmProbe::Unusable { reason } => {
                 assert_eq!(accel, Accel::Tcg);

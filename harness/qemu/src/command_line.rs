@@ -138,7 +138,8 @@ impl CommandLine {
         }
         arguments.pair("-device", "isa-debugcon,iobase=0xe9,chardev=debugcon");
         arguments.pair("-device", "isa-serial,iobase=0x3f8,irq=4,chardev=com1");
-        arguments.pair("-mon", "chardev=qmp,mode=control");
+        // `-mon` and `-qmp` are deprecated since 11.1.
+        arguments.pair("-object", "monitor-qmp,id=monitor,chardev=qmp");
         Ok(())
     }
 

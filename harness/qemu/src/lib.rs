@@ -13,7 +13,7 @@ pub mod qmp;
 pub mod stderr;
 pub mod tether;
 
-pub use accel::{Accel, AccelChoice, KvmProbe};
+pub use accel::{Accel, AccelChoice, CpuFeature, KvmProbe};
 pub use binary::{QemuBinary, Version};
 pub use command_line::CommandLine;
 pub use console::{ConsoleLine, GuestEvent};

@@ -13,6 +13,7 @@ use crate::artifacts::{self, Kind};
 use crate::cli::{DoctorArgs, PartArgs};
 use crate::entry::chain;
 use crate::exit_code::Exit;
+use crate::guest::nt;
 
 /// Version of what `--json` prints.
 const SCHEMA_VERSION: u32 = 1;
@@ -120,7 +121,7 @@ fn qemu_devices(found: &QemuBinary) -> Check {
 }
 
 fn kvm() -> Check {
-    match accel::probe_kvm() {
+    match accel::probe_kvm(nt::CPU_FEATURES) {
         KvmProbe::Usable => Check::good("KVM", "runs code".into()),
         KvmProbe::Unusable { reason } => Check::new(
             "KVM",

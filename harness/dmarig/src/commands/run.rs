@@ -13,6 +13,7 @@ use crate::cli::{Guest, RunArgs};
 use crate::entry::print_error;
 use crate::event::{Event, SCHEMA_VERSION};
 use crate::exit_code::Exit;
+use crate::guest::nt;
 use crate::report::{HumanReport, JsonReport, JunitReport, ReportError, Reports};
 use crate::run_folder::{RunFolder, RunFolderError};
 use crate::runner::{Journal, Plan, Run, Signals, choose_cpu};
@@ -86,7 +87,7 @@ fn plan(arguments: &RunArgs) -> Result<(Plan, Option<String>), PrepareError> {
     let cases = selection::select(&arguments.selection)?;
     let artifacts = artifacts::find_all(&arguments.parts)?;
     let qemu = binary::find(arguments.parts.qemu.as_deref())?;
-    let (accel, note) = accel::choose(arguments.accel.into())?;
+    let (accel, note) = accel::choose(arguments.accel.into(), nt::CPU_FEATURES)?;
     let plan = Plan {
         cases,
         modes: arguments.remapping.modes(),

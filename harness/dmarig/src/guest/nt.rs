@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 
 use contract::Remapping;
 use cpio::newc;
+use qemu::CpuFeature;
 
 use crate::sabotage::{Place, Sabotage};
 
 /// Guest memory. Below 2 GiB, q35 has no hole: a byte's guest physical address equals its offset in
 /// the memory file, which is what lets the device's mapping table be compared with PFNs.
 pub const MEMORY_MIB: u32 = 256;
+
+/// What the kernel's boot code needs of its CPU.
+pub const CPU_FEATURES: &[CpuFeature] = &[CpuFeature::GigabytePages];
 
 /// Console command that removes the devices, unloads the driver, reports leaks and ends the guest.
 pub const SHUTDOWN_COMMAND: &str = "shutdown\n";
