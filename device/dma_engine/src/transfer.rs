@@ -1,9 +1,12 @@
 //! [`Transfer`]: one request from its validation to its record.
 //!
-//! Bytes go chunk by chunk: by the mapped path at once, by message through a
-//! [`Pipeline`](crate::stage::Pipeline). A transfer is over only when every message that it sent has
+//! Bytes go chunk by chunk: by the mapped path at once (`mapped_path`), by message through a
+//! [`Pipeline`] (`message_path`). A transfer is over only when every message that it sent has
 //! been answered, so whatever is published after it (completion entry, status, vector) cannot
 //! overtake its writes.
+
+mod mapped_path;
+mod message_path;
 
 use dmarig_abi::Iova;
 use dmarig_abi::completion::{
@@ -11,14 +14,13 @@ use dmarig_abi::completion::{
     DMA_STATUS_PERMISSION, DMA_STATUS_SUCCESS, DMA_STATUS_UNMAPPED,
 };
 
-use crate::bus::{BusFault, BusFaultKind, Direction, DmaBus, MESSAGE_MAX_SIZE_BYTES};
-use crate::bus::{MessageError, SubmitError, Ticket};
+use crate::bus::{BusFault, BusFaultKind, Direction, DmaBus, MessageError, Ticket};
 use crate::channel_id::ChannelId;
 use crate::event::{AccessPath, Fallback, Origin, RequestRecord};
 use crate::operation::Operation;
 use crate::request::{Request, RequestMode};
-use crate::sabotage::{SabotagePlan, WriteAction, change_byte, flip_bit};
-use crate::stage::{Pipeline, Stage, StageState};
+use crate::sabotage::{SabotagePlan, WriteAction};
+use crate::stage::{Pipeline, StageState};
 
 /// Bytes that the mapped path moves at a time: large enough to be cheap, small enough for the cache.
 pub(crate) const CHUNK_SIZE_BYTES: usize = 32 << 10;
@@ -317,337 +319,12 @@ impl Transfer {
         Ok(permitted)
     }
 
-    /// Moves one chunk by the mapped path; where that has no way, begins one by message.
-    fn move_mapped_chunk<B: DmaBus>(&mut self, ctx: &mut StepContext<'_, B>) -> bool {
-        let offset = self.begun_bytes;
-        let len = clamp_len(self.remaining_bytes(), CHUNK_SIZE_BYTES);
-        let (read_len, read_fault) = self.fetch_mapped(ctx, offset, len);
-        let (len, fault, needs_read) = match (self.operation.writes() && read_len > 0, read_fault) {
-            (true, _) => {
-                let (len, fault) = self.store_mapped(ctx, offset, read_len);
-                (len, fault, false)
-            }
-            (false, fault) => (read_len, fault, true),
-        };
-        ctx.spend(len as u64);
-        if len > 0 {
-            self.note_path(AccessPath::Mapped);
-            self.begun_bytes += len as u64;
-            let data = std::mem::take(&mut ctx.scratch.data);
-            self.account(offset, &data[..len], &mut ctx.scratch.expected);
-            ctx.scratch.data = data;
-        } else if let Some(fault) = fault {
-            self.fall_back(ctx, fault, needs_read, read_len);
-        }
-        true
-    }
-
-    /// Brings the next bytes into the scratch buffer: how many, and what stopped it.
-    fn fetch_mapped<B: DmaBus>(
-        &self,
-        ctx: &mut StepContext<'_, B>,
-        offset: u64,
-        len: usize,
-    ) -> (usize, Option<BusFault>) {
-        let data = &mut ctx.scratch.data[..len];
-        if !self.operation.reads() {
-            self.operation.generate(offset, data);
-            return (len, None);
-        }
-        let iova = self.source(offset);
-        match ctx.bus.read(iova, data) {
-            Ok(()) => (len, None),
-            Err(fault) => (reached(iova, &fault, len), Some(fault)),
-        }
-    }
-
-    /// Writes bytes of the scratch buffer: how many, and what stopped it.
-    fn store_mapped<B: DmaBus>(
-        &self,
-        ctx: &mut StepContext<'_, B>,
-        offset: u64,
-        len: usize,
-    ) -> (usize, Option<BusFault>) {
-        let mut data = std::mem::take(&mut ctx.scratch.data);
-        let result = self.write_mapped(ctx, offset, &mut data[..len]);
-        ctx.scratch.data = data;
-        result
-    }
-
-    fn write_mapped<B: DmaBus>(
-        &self,
-        ctx: &mut StepContext<'_, B>,
-        offset: u64,
-        data: &mut [u8],
-    ) -> (usize, Option<BusFault>) {
-        let iova = self.destination(offset);
-        let action = self.write_action(ctx, offset, data.len());
-        let result = match action {
-            WriteAction::Make => ctx.bus.write(iova, data),
-            WriteAction::Flip => {
-                flip_bit(data);
-                let result = ctx.bus.write(iova, data);
-                flip_bit(data);
-                result
-            }
-            WriteAction::Skip => Ok(()),
-            WriteAction::Hold => {
-                ctx.sabotage.hold(self.record.channel, iova, data);
-                Ok(())
-            }
-            WriteAction::Extend => {
-                let result = ctx.bus.write(iova, data);
-                if result.is_ok() {
-                    change_byte(ctx.bus, iova.checked_add(data.len() as u64));
-                }
-                result
-            }
-        };
-        match result {
-            Ok(()) => {
-                if action != WriteAction::Make {
-                    ctx.sabotage.note_fired();
-                }
-                (data.len(), None)
-            }
-            Err(fault) => (reached(iova, &fault, data.len()), Some(fault)),
-        }
-    }
-
     fn write_action<B>(&self, ctx: &StepContext<'_, B>, offset: u64, len: usize) -> WriteAction {
         if !self.operation.is_payload() {
             return WriteAction::Make;
         }
         let is_last = offset + len as u64 == self.length_bytes;
         ctx.sabotage.action(is_last)
-    }
-
-    /// The mapped path has no way at `fault`: repeats the access as a message, so that the platform
-    /// judges it and records a true fault. `data_len` bytes to write lie in the scratch buffer.
-    fn fall_back<B: DmaBus>(
-        &mut self,
-        ctx: &mut StepContext<'_, B>,
-        fault: BusFault,
-        needs_read: bool,
-        data_len: usize,
-    ) {
-        if INTERRUPT_RANGE.contains(&fault.iova.raw()) {
-            self.end(DMA_STATUS_ADDRESS, Some(fault.iova));
-            return;
-        }
-        let wanted = if needs_read {
-            self.remaining_bytes()
-        } else {
-            data_len as u64
-        };
-        let len = clamp_len(wanted.min(to_page_end(fault.iova)), MESSAGE_MAX_SIZE_BYTES);
-        self.pipeline.push(Stage {
-            offset: self.begun_bytes,
-            data: ctx.scratch.data[..len].to_vec(),
-            state: if needs_read {
-                StageState::Fetch
-            } else {
-                StageState::Fetched
-            },
-            store_by_message: !needs_read,
-            table_fault: refusal(fault),
-        });
-        self.begun_bytes += len as u64;
-    }
-
-    /// Adds chunks, sends messages and accounts for chunks that have ended; whether anything moved.
-    fn move_stages<B: DmaBus>(&mut self, ctx: &mut StepContext<'_, B>) -> bool {
-        let mut has_moved = false;
-        while self.mode == RequestMode::Message
-            && self.ending.is_none()
-            && self.remaining_bytes() > 0
-            && self.pipeline.is_open()
-        {
-            let stage = self.plan_stage(ctx.bus);
-            self.begun_bytes += stage.len_bytes();
-            self.pipeline.push(stage);
-            has_moved = true;
-        }
-        if self.ending.is_none() {
-            has_moved |= self.send_stages(ctx);
-        }
-        while let Some(stage) = self.pipeline.pop_ended() {
-            has_moved = true;
-            self.retire(stage, ctx.scratch);
-        }
-        has_moved
-    }
-
-    /// Cuts the next chunk of a request that goes by message. The table says where the platform is
-    /// likely to refuse, and the chunk ends in front of that, so that `done_bytes` is exact.
-    fn plan_stage(&self, bus: &impl DmaBus) -> Stage {
-        let offset = self.begun_bytes;
-        let mut wanted = self.remaining_bytes().min(MESSAGE_MAX_SIZE_BYTES as u64);
-        let mut state = if self.operation.reads() {
-            StageState::Fetch
-        } else {
-            StageState::Fetched
-        };
-        for start in [self.record.source, self.record.destination]
-            .iter()
-            .flatten()
-        {
-            let iova = advance(*start, offset);
-            if INTERRUPT_RANGE.contains(&iova.raw()) {
-                state = StageState::Failed {
-                    status: DMA_STATUS_ADDRESS,
-                    iova,
-                };
-            } else if iova.raw() < INTERRUPT_RANGE.start {
-                wanted = wanted.min(INTERRUPT_RANGE.start - iova.raw());
-            }
-        }
-        let (len_bytes, table_fault) = self.uniform_bytes(bus, offset, wanted);
-        let mut data = vec![0; clamp_len(len_bytes, MESSAGE_MAX_SIZE_BYTES)];
-        if !self.operation.reads() {
-            self.operation.generate(offset, &mut data);
-        }
-        Stage {
-            offset,
-            data,
-            state,
-            store_by_message: true,
-            table_fault,
-        }
-    }
-
-    /// Bytes from `offset` on of which the table says the same: all permitted, or one refused page.
-    fn uniform_bytes(
-        &self,
-        bus: &impl DmaBus,
-        offset: u64,
-        wanted: u64,
-    ) -> (u64, Option<BusFault>) {
-        let mut permitted = 0;
-        while permitted < wanted {
-            match self.permitted_bytes(bus, offset + permitted, wanted - permitted) {
-                Ok(len_bytes) => permitted += len_bytes,
-                Err(_) if permitted > 0 => break,
-                Err(fault) => return (wanted.min(to_page_end(fault.iova)), refusal(fault)),
-            }
-        }
-        (permitted, None)
-    }
-
-    /// Sends what can be sent, writes in order; whether anything was.
-    fn send_stages<B: DmaBus>(&mut self, ctx: &mut StepContext<'_, B>) -> bool {
-        // The stages leave the transfer for the time being, so that its other parts can be used.
-        let mut pipeline = std::mem::take(&mut self.pipeline);
-        let mut has_moved = false;
-        let mut may_write = true;
-        for stage in pipeline.stages_mut() {
-            let before = stage.state;
-            match before {
-                StageState::Fetch => self.send_read(ctx, stage),
-                StageState::Fetched if may_write => self.store_stage(ctx, stage),
-                StageState::Failed { .. } => break,
-                _ => {}
-            }
-            has_moved |= stage.state != before;
-            may_write &= matches!(stage.state, StageState::Writing(_) | StageState::Complete);
-            if stage.state == before && matches!(before, StageState::Fetch) {
-                break;
-            }
-        }
-        self.pipeline = pipeline;
-        has_moved
-    }
-
-    fn send_read<B: DmaBus>(&mut self, ctx: &mut StepContext<'_, B>, stage: &mut Stage) {
-        let iova = self.source(stage.offset);
-        match ctx.bus.submit_read(iova, stage.data.len()) {
-            Ok(ticket) => {
-                ctx.spend(stage.len_bytes());
-                self.note_path(AccessPath::Message);
-                stage.state = StageState::Reading(ticket);
-            }
-            Err(SubmitError::Busy) => {}
-            Err(SubmitError::Unavailable) => stage.fail(None, iova),
-        }
-    }
-
-    fn store_stage<B: DmaBus>(&mut self, ctx: &mut StepContext<'_, B>, stage: &mut Stage) {
-        if !stage.store_by_message && !self.store_fallen_back(ctx, stage) {
-            return;
-        }
-        let iova = self.destination(stage.offset);
-        let action = self.write_action(ctx, stage.offset, stage.data.len());
-        if action == WriteAction::Flip {
-            flip_bit(&mut stage.data);
-        }
-        let sent = match action {
-            WriteAction::Skip => None,
-            WriteAction::Hold => {
-                ctx.sabotage.hold(self.record.channel, iova, &stage.data);
-                None
-            }
-            _ => Some(ctx.bus.submit_write(iova, &stage.data)),
-        };
-        if action == WriteAction::Flip {
-            flip_bit(&mut stage.data);
-        }
-        match sent {
-            Some(Err(SubmitError::Busy)) => return,
-            Some(Err(SubmitError::Unavailable)) => return stage.fail(None, iova),
-            Some(Ok(ticket)) => stage.state = StageState::Writing(ticket),
-            None => stage.state = StageState::Complete,
-        }
-        ctx.spend(stage.len_bytes());
-        self.note_path(AccessPath::Message);
-        if action == WriteAction::Extend {
-            change_byte(ctx.bus, iova.checked_add(stage.len_bytes()));
-        }
-        if action != WriteAction::Make {
-            ctx.sabotage.note_fired();
-        }
-    }
-
-    /// A copy whose read fell back writes by the mapped path first. Whether the write falls back, too;
-    /// then, and after a partial write, the chunk is cut and the rest is begun anew.
-    fn store_fallen_back<B: DmaBus>(
-        &mut self,
-        ctx: &mut StepContext<'_, B>,
-        stage: &mut Stage,
-    ) -> bool {
-        let (len, fault) = self.write_mapped(ctx, stage.offset, &mut stage.data);
-        ctx.spend(len as u64);
-        let falls_back = len == 0;
-        if !falls_back {
-            self.note_path(AccessPath::Mapped);
-            stage.data.truncate(len);
-            stage.state = StageState::Complete;
-        } else if let Some(fault) = fault {
-            if INTERRUPT_RANGE.contains(&fault.iova.raw()) {
-                stage.state = StageState::Failed {
-                    status: DMA_STATUS_ADDRESS,
-                    iova: fault.iova,
-                };
-                return false;
-            }
-            stage
-                .data
-                .truncate(clamp_len(to_page_end(fault.iova), stage.data.len()));
-            stage.store_by_message = true;
-            stage.table_fault = refusal(fault);
-        }
-        self.begun_bytes = stage.offset + stage.len_bytes();
-        falls_back
-    }
-
-    /// Accounts for a chunk that has ended, in its turn.
-    fn retire(&mut self, stage: Stage, scratch: &mut Scratch) {
-        match stage.state {
-            StageState::Failed { status, iova } => self.end(status, Some(iova)),
-            _ if self.ending.is_none() => {
-                self.account(stage.offset, &stage.data, &mut scratch.expected);
-            }
-            _ => {}
-        }
     }
 
     fn account(&mut self, offset: u64, data: &[u8], expected: &mut [u8]) {

@@ -12,6 +12,7 @@ pub mod permissions;
 mod radix;
 pub mod run;
 pub mod translate;
+mod walk;
 
 pub use fault::{Fault, FaultKind};
 pub use mapping::{Mapping, MappingError, MappingTable, PAGE_SIZE_BYTES, Removed};

@@ -90,6 +90,10 @@ impl<B> Table<B> {
         for count in &mut self.before[index / 64 + 1..] {
             *count += 1;
         }
+        if self.slots.is_empty() {
+            // A vector's usual first room of four would make up most of a lone page's cost.
+            self.slots.reserve_exact(1);
+        }
         self.slots.insert(position, slot);
     }
 
