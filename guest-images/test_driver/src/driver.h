@@ -120,7 +120,7 @@ struct driver {
     struct device *duts[MAX_DUTS];
     struct device *control;
     struct stored_program stored[DMARIG_CONTEXT_COUNT];
-    bool report_success; /* sabotage: refused CreateCommonBufferFromMdl is reported as success */
+    bool false_success; /* sabotage: refused CreateCommonBufferFromMdl is reported as success */
 };
 
 extern struct driver g_driver;

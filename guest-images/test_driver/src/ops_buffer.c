@@ -183,7 +183,7 @@ uint16_t op_buffer_create_from_mdl(struct operation_call *call)
     call->result->status = (uint32_t)status;
     call->result->logical_address = (uint64_t)logical.QuadPart;
     bool refused = !NT_SUCCESS(status);
-    if (refused && !g_driver.report_success) {
+    if (refused && !g_driver.false_success) {
         return DMARIG_OUTCOME_DONE;
     }
     call->result->status = STATUS_SUCCESS;

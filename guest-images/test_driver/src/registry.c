@@ -4,7 +4,7 @@
 /* Longest path of the key, in characters with the terminating zero. */
 #define PATH_CHARACTERS 512
 /* Name of the only sabotage, as REG_SZ data. */
-static const WCHAR sabotage_report_success[] = L"driver-report-success";
+static const WCHAR sabotage_false_success[] = L"driver-false-success";
 
 /* Reads a value of at most `room` bytes; NULL when it is absent, longer or there is no memory. The
  * caller frees it. */
@@ -47,21 +47,21 @@ static void read_program(HANDLE key, PCWSTR name, uint16_t context)
 static void read_sabotage(HANDLE key)
 {
     PKEY_VALUE_PARTIAL_INFORMATION value =
-        query_value(key, L"Sabotage", sizeof(sabotage_report_success));
+        query_value(key, L"Sabotage", sizeof(sabotage_false_success));
     if (value == NULL) {
         return;
     }
-    ULONG length = sizeof(sabotage_report_success) - sizeof(WCHAR);
+    ULONG length = sizeof(sabotage_false_success) - sizeof(WCHAR);
     const WCHAR *text = (const WCHAR *)value->Data;
     if (value->Type == REG_SZ && value->DataLength >= length) {
         ULONG i = 0;
-        while (i < length / sizeof(WCHAR) && text[i] == sabotage_report_success[i]) {
+        while (i < length / sizeof(WCHAR) && text[i] == sabotage_false_success[i]) {
             i++;
         }
         bool ends = value->DataLength == length || text[i] == 0;
-        g_driver.report_success = i == length / sizeof(WCHAR) && ends;
+        g_driver.false_success = i == length / sizeof(WCHAR) && ends;
     } else if (value->Type == REG_DWORD && value->DataLength == sizeof(ULONG)) {
-        g_driver.report_success = *(const ULONG *)value->Data == 1;
+        g_driver.false_success = *(const ULONG *)value->Data == 1;
     }
     ExFreePoolWithTag(value, POOL_TAG);
 }
