@@ -116,9 +116,10 @@ impl Connection {
         self.is_open && self.output.has_room()
     }
 
-    /// Tells whether to wait for the socket to become writable.
+    /// Tells whether to wait for the socket to become writable: something waits to be sent, or
+    /// requests that were held back wait to be handled.
     pub fn wants_write(&self) -> bool {
-        self.is_open && !self.output.is_empty()
+        self.is_open && (!self.output.is_empty() || self.input.has_message())
     }
 
     /// Returns the totals of what the peer caused.
@@ -248,18 +249,18 @@ impl Connection {
         }
     }
 
-    /// Alternates until the socket takes no more or no whole request is left: nothing else
-    /// would wake us for requests that are already here.
+    /// Makes one pass, so that one peer does not hold the loop; [`Self::wants_write`] stays set
+    /// while there is more to do.
     fn flush_and_handle(
         &mut self,
         device: &mut impl DeviceModel,
     ) -> Result<Progress, ConnectionError> {
-        let mut progress = self.send()?;
-        while progress == Progress::Open && self.output.has_room() && self.input.has_message() {
-            self.handle_buffered(device)?;
-            progress = self.send()?;
+        let progress = self.send()?;
+        if progress == Progress::Closed {
+            return Ok(progress);
         }
-        Ok(progress)
+        self.handle_buffered(device)?;
+        self.send()
     }
 
     fn handle_buffered(&mut self, device: &mut impl DeviceModel) -> Result<(), ConnectionError> {

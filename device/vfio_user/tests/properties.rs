@@ -79,8 +79,6 @@ fn collect(rig: &mut Rig, answers: &mut Vec<u8>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn random_bytes_never_panic(pieces in vec(vec(any::<u8>(), 1..200), 1..20)) {
         let mut rig = Rig::new();

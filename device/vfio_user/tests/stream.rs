@@ -322,6 +322,21 @@ fn peer_that_never_reads_is_stopped_and_served_again_when_it_reads() {
 }
 
 #[test]
+fn requests_held_back_are_answered_without_further_input() {
+    let mut rig = Rig::new();
+    let payload = region_info_payload(4, 32);
+    let request = encode(1, Command::DEVICE_GET_REGION_INFO, 0, &payload);
+
+    // More answers with descriptors than are queued at a time, to a peer that takes them all.
+    rig.feed(&request.repeat(50));
+
+    for _ in 0..50 {
+        assert_eq!(rig.client.receive().expect("an answer").fds.len(), 1);
+    }
+    rig.assert_in_step();
+}
+
+#[test]
 fn descriptors_for_a_peer_that_never_reads_are_bounded() {
     let mut rig = Rig::new();
     let message = encode(
