@@ -260,6 +260,26 @@ fn memory_that_cannot_be_mapped_is_reached_by_message_without_a_finding() {
     assert_eq!((record.status, record.fallback), (DMA_STATUS_SUCCESS, None));
     assert_eq!(rig.bus.peek(0x10_0000, 0x4000), pattern(9, 0x4000));
     assert!(has_message(&record));
+    assert_eq!(rig.bus.sent.len(), 1, "one message for both pages");
+}
+
+#[test]
+fn refused_destination_is_named_although_the_source_ends_there_too() {
+    let mut rig = rig_with_pages(1);
+    rig.bus.map(0x10_0000, 1, Permit::MessageOnly);
+    rig.bus.map(0x20_0000, 1, Permit::Read);
+    let copy = Command {
+        opcode: DMA_OP_COPY,
+        source: 0x10_0fff,
+        destination: 0x20_0000,
+        length_bytes: 2,
+        ..Command::default()
+    };
+    let record = rig.run_command(copy);
+    assert_eq!(
+        (record.status, record.done_bytes),
+        (DMA_STATUS_PERMISSION, 0)
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
     CHUNK_SIZE_BYTES, INTERRUPT_RANGE, StepContext, Transfer, clamp_len, reached, refusal,
     to_page_end,
 };
-use crate::bus::{BusFault, DmaBus, MESSAGE_MAX_SIZE_BYTES};
+use crate::bus::{BusFault, BusFaultKind, DmaBus, MESSAGE_MAX_SIZE_BYTES};
 use crate::event::AccessPath;
 use crate::sabotage::{WriteAction, change_byte, flip_bit};
 use crate::stage::{Stage, StageState};
@@ -127,7 +127,7 @@ impl Transfer {
         } else {
             data_len as u64
         };
-        let len = clamp_len(wanted.min(to_page_end(fault.iova)), MESSAGE_MAX_SIZE_BYTES);
+        let len = self.fall_back_len(ctx.bus, fault, wanted);
         self.pipeline.push(Stage {
             offset: self.begun_bytes,
             data: ctx.scratch.data[..len].to_vec(),
@@ -140,5 +140,24 @@ impl Transfer {
             table_fault: refusal(fault),
         });
         self.begun_bytes += len as u64;
+    }
+
+    /// How much goes in one message: to the end of the refused page, or, where it is only that the
+    /// memory cannot be mapped, as much as a message holds.
+    fn fall_back_len(&self, bus: &impl DmaBus, fault: BusFault, wanted: u64) -> usize {
+        let wanted = wanted.min(MESSAGE_MAX_SIZE_BYTES as u64);
+        let in_page = wanted.min(to_page_end(fault.iova));
+        if fault.kind != BusFaultKind::MessageOnly {
+            return clamp_len(in_page, MESSAGE_MAX_SIZE_BYTES);
+        }
+        let reach = self
+            .message_reach(self.begun_bytes, wanted)
+            .unwrap_or(in_page);
+        let len_bytes = match self.uniform_bytes(bus, self.begun_bytes, reach) {
+            (permitted, None) => permitted,
+            // The other side is refused: this access alone is settled first.
+            (_, Some(_)) => in_page,
+        };
+        clamp_len(len_bytes, MESSAGE_MAX_SIZE_BYTES)
     }
 }

@@ -1,5 +1,6 @@
 //! The message path of a [`Transfer`]: chunks are planned, sent, answered and accounted for in order.
 
+use dmarig_abi::Iova;
 use dmarig_abi::completion::DMA_STATUS_ADDRESS;
 
 use super::{
@@ -39,26 +40,15 @@ impl Transfer {
     /// likely to refuse, and the chunk ends in front of that, so that `done_bytes` is exact.
     fn plan_stage(&self, bus: &impl DmaBus) -> Stage {
         let offset = self.begun_bytes;
-        let mut wanted = self.remaining_bytes().min(MESSAGE_MAX_SIZE_BYTES as u64);
-        let mut state = if self.operation.reads() {
-            StageState::Fetch
-        } else {
-            StageState::Fetched
-        };
-        for start in [self.record.source, self.record.destination]
-            .iter()
-            .flatten()
-        {
-            let iova = advance(*start, offset);
-            if INTERRUPT_RANGE.contains(&iova.raw()) {
-                state = StageState::Failed {
-                    status: DMA_STATUS_ADDRESS,
-                    iova,
-                };
-            } else if iova.raw() < INTERRUPT_RANGE.start {
-                wanted = wanted.min(INTERRUPT_RANGE.start - iova.raw());
+        let wanted = self.remaining_bytes().min(MESSAGE_MAX_SIZE_BYTES as u64);
+        let (wanted, state) = match self.message_reach(offset, wanted) {
+            Ok(wanted) if self.operation.reads() => (wanted, StageState::Fetch),
+            Ok(wanted) => (wanted, StageState::Fetched),
+            Err(iova) => {
+                let status = DMA_STATUS_ADDRESS;
+                (wanted, StageState::Failed { status, iova })
             }
-        }
+        };
         let (len_bytes, table_fault) = self.uniform_bytes(bus, offset, wanted);
         let mut data = vec![0; clamp_len(len_bytes, MESSAGE_MAX_SIZE_BYTES)];
         if !self.operation.reads() {
@@ -73,8 +63,25 @@ impl Transfer {
         }
     }
 
+    /// Bytes from `offset` on, at most `wanted`, that lie in front of the interrupt addresses; the
+    /// address itself if `offset` lies among them.
+    pub(super) fn message_reach(&self, offset: u64, wanted: u64) -> Result<u64, Iova> {
+        let mut reach = wanted;
+        for start in [self.record.source, self.record.destination] {
+            let Some(start) = start else { continue };
+            let iova = advance(start, offset);
+            if INTERRUPT_RANGE.contains(&iova.raw()) {
+                return Err(iova);
+            }
+            if let Some(distance) = INTERRUPT_RANGE.start.checked_sub(iova.raw()) {
+                reach = reach.min(distance);
+            }
+        }
+        Ok(reach)
+    }
+
     /// Bytes from `offset` on of which the table says the same: all permitted, or one refused page.
-    fn uniform_bytes(
+    pub(super) fn uniform_bytes(
         &self,
         bus: &impl DmaBus,
         offset: u64,
