@@ -72,6 +72,10 @@ static bool serve_request(struct device *device)
     if (!mailbox_is_ours(control)) {
         return false;
     }
+    if (read_u32(&control->mailbox, FIELD(guest_state)) != DMARIG_GUEST_STATE_ATTACHED) {
+        /* The host came late, or has reset its mailbox. */
+        set_guest_state(control, DMARIG_GUEST_STATE_ATTACHED);
+    }
     uint32_t sequence = read_u32(&control->mailbox, FIELD(request_sequence));
     if (sequence == 0 || sequence == read_u32(&control->mailbox, FIELD(response_sequence))) {
         return false;
@@ -103,9 +107,8 @@ static VOID NTAPI control_thread(PVOID context)
     bool by_message = device->interrupt.mode == INTERRUPT_MESSAGE;
     LARGE_INTEGER interval = milliseconds(by_message ? SAFETY_INTERVAL_MS : POLL_INTERVAL_MS);
     if (!mailbox_is_ours(control)) {
-        LOG("the mailbox has no host\n");
+        LOG("the mailbox has no host yet\n");
     }
-    set_guest_state(control, DMARIG_GUEST_STATE_ATTACHED);
     while (control->stopping == 0) {
         if (!serve_request(device)) {
             (void)KeWaitForSingleObject(&control->wake, Executive, KernelMode, FALSE, &interval);

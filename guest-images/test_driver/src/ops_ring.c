@@ -224,13 +224,28 @@ static void report(const DMARIG_CompletionEntry *entry, DMARIG_OperationResult *
     result->epoch = entry->epoch;
 }
 
-/* True when the device has stopped this ring; *status is why. */
-static bool ring_has_stopped(const struct transfer *transfer, const struct ring_object *ring,
-                             uint32_t *status)
+/* The first completion entry with this tag; entries of requests that were given up earlier are passed
+ * over. */
+static bool find_completion(struct ring_object *ring, uint64_t tag, DMARIG_CompletionEntry *entry)
 {
-    *status = read_u32(&transfer->device->dut.registers,
-                       block(ring->channel) + DMARIG_CH_RING_STATUS);
-    return *status != DMARIG_DMA_STATUS_NONE && *status != DMARIG_DMA_STATUS_SUCCESS;
+    while (take_completion(ring, entry)) {
+        if (entry->tag == tag) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The request will not be completed, because the device has stopped the ring: why. */
+static uint16_t report_stop(uint32_t status, DMARIG_OperationResult *result)
+{
+    if (status == UINT32_MAX) {
+        /* The device does not answer any more. */
+        return DMARIG_OUTCOME_NO_DEVICE;
+    }
+    result->value[1] = UINT64_MAX;
+    result->value[2] = status & 0xffff;
+    return DMARIG_OUTCOME_DONE;
 }
 
 uint16_t transfer_by_ring(struct transfer *transfer, DMARIG_OperationResult *result)
@@ -240,27 +255,27 @@ uint16_t transfer_by_ring(struct transfer *transfer, DMARIG_OperationResult *res
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     struct ring_object *ring = &slot->object.ring;
+    const struct bar *registers = &transfer->device->dut.registers;
     DMARIG_CompletionEntry entry;
     uint64_t tag;
     transfer_arm(transfer);
     if (!post(transfer, ring, &tag)) {
         return DMARIG_OUTCOME_TIMEOUT;
     }
-    for (;;) {
-        /* Entries of requests that were given up earlier are passed over. */
-        while (take_completion(ring, &entry)) {
-            if (entry.tag == tag) {
-                transfer_settle(transfer);
-                report(&entry, result);
-                return DMARIG_OUTCOME_DONE;
-            }
+    while (!find_completion(ring, tag, &entry)) {
+        bool in_time = transfer_wait(transfer);
+        uint32_t status = read_u32(registers, block(ring->channel) + DMARIG_CH_RING_STATUS);
+        if (find_completion(ring, tag, &entry)) {
+            break;
         }
-        if (!transfer_wait(transfer)) {
-            uint32_t status;
-            if (ring_has_stopped(transfer, ring, &status)) {
-                result->value[2] = status & 0xffff;
-            }
+        if (status != DMARIG_DMA_STATUS_SUCCESS) {
+            return report_stop(status, result);
+        }
+        if (!in_time) {
             return DMARIG_OUTCOME_TIMEOUT;
         }
     }
+    transfer_settle(transfer);
+    report(&entry, result);
+    return DMARIG_OUTCOME_DONE;
 }
