@@ -61,7 +61,10 @@ fn request(id: u64) -> String {
 fn socket_is_for_its_owner_only() {
     let bench = Bench::new();
     let path = bench.folder.path().join("control");
-    let mode = std::fs::metadata(path).expect("socket").permissions().mode();
+    let mode = std::fs::metadata(path)
+        .expect("socket")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -70,7 +73,10 @@ fn requests_are_read_whole_whatever_the_pieces() {
     let mut bench = Bench::new();
     let text = format!("{}\n{}", request(1), request(2));
     let (requests, _reader) = bench.ask(&text);
-    let ids: Vec<u64> = requests.iter().map(|(caller, _)| caller.request_id).collect();
+    let ids: Vec<u64> = requests
+        .iter()
+        .map(|(caller, _)| caller.request_id)
+        .collect();
     assert_eq!(ids, [1, 2], "an empty line is no request");
 
     let mut stream = bench.connect();
@@ -90,15 +96,31 @@ fn bad_lines_get_an_error_and_the_connection_lives() {
         ("\u{fffd}\n", CODE_PARSE, Value::Null),
         ("[]\n", CODE_INVALID_REQUEST, Value::Null),
         ("7\n", CODE_INVALID_REQUEST, Value::Null),
-        ("{\"jsonrpc\":\"2.0\",\"id\":5}\n", CODE_INVALID_REQUEST, json!(5)),
-        ("{\"jsonrpc\":\"1.0\",\"id\":6,\"method\":\"m\"}\n", CODE_INVALID_REQUEST, json!(6)),
-        ("{\"jsonrpc\":\"2.0\",\"id\":-1,\"method\":\"m\"}\n", CODE_INVALID_REQUEST, Value::Null),
+        (
+            "{\"jsonrpc\":\"2.0\",\"id\":5}\n",
+            CODE_INVALID_REQUEST,
+            json!(5),
+        ),
+        (
+            "{\"jsonrpc\":\"1.0\",\"id\":6,\"method\":\"m\"}\n",
+            CODE_INVALID_REQUEST,
+            json!(6),
+        ),
+        (
+            "{\"jsonrpc\":\"2.0\",\"id\":-1,\"method\":\"m\"}\n",
+            CODE_INVALID_REQUEST,
+            Value::Null,
+        ),
     ];
     for (text, code, id) in cases {
         let mut bench = Bench::new();
         let (requests, mut reader) = bench.ask(&format!("{text}{}", request(9)));
         let answer = read_answer(&mut reader);
-        assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &id), "{text}");
+        assert_eq!(
+            (&answer["error"]["code"], &answer["id"]),
+            (&json!(code), &id),
+            "{text}"
+        );
         assert_eq!(requests.len(), 1, "the next line still counts: {text}");
     }
 }
@@ -119,7 +141,11 @@ fn line_too_long_gets_an_error_and_the_end() {
     let mut reader = BufReader::new(stream);
     let answer = read_answer(&mut reader);
     assert_eq!(answer["error"]["code"], json!(CODE_INVALID_REQUEST));
-    assert!(answer["error"]["message"].as_str().is_some_and(|text| text.contains("65536")));
+    assert!(
+        answer["error"]["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("65536"))
+    );
     let mut rest = Vec::new();
     // Unread bytes make the hang-up a reset; an end of file is as good.
     reader.read_to_end(&mut rest).ok();
@@ -134,11 +160,19 @@ fn answers_come_out_of_order_and_late() {
     let (first, second) = (requests[0].0, requests[1].0);
     bench.socket.answer(second, Ok(json!("second")), bench.now);
     let error = Err(RpcError::new(-1, "first"));
-    bench.socket.answer(first, error, bench.now + Duration::from_secs(100));
+    bench
+        .socket
+        .answer(first, error, bench.now + Duration::from_secs(100));
     let answer = read_answer(&mut reader);
-    assert_eq!((&answer["id"], &answer["result"]), (&json!(2), &json!("second")));
+    assert_eq!(
+        (&answer["id"], &answer["result"]),
+        (&json!(2), &json!("second"))
+    );
     let answer = read_answer(&mut reader);
-    assert_eq!((&answer["id"], &answer["error"]["message"]), (&json!(1), &json!("first")));
+    assert_eq!(
+        (&answer["id"], &answer["error"]["message"]),
+        (&json!(1), &json!("first"))
+    );
 }
 
 #[test]

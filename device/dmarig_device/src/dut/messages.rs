@@ -12,8 +12,6 @@ use vfio_user::{Connection, DmaError, DmaTicket};
 
 /// How long QEMU has for a DMA message; below the 5 s that it gives us.
 const MESSAGE_DEADLINE: Duration = Duration::from_secs(4);
-/// Writes here are interrupts, not memory: they never go by message.
-const INTERRUPT_RANGE: std::ops::RangeInclusive<u64> = 0xfee0_0000..=0xfeef_ffff;
 
 /// Whether DMA messages are sent at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +80,7 @@ impl Messages {
         now: Instant,
     ) -> Result<Ticket, SubmitError> {
         let connection = connection
-            .filter(|_| self.mode == MessageDma::On && !touches_interrupts(iova, payload.len()))
+            .filter(|_| self.mode == MessageDma::On)
             .ok_or(SubmitError::Unavailable)?;
         let deadline = now + MESSAGE_DEADLINE;
         let submitted = match payload {
@@ -90,6 +88,12 @@ impl Messages {
             Payload::Write { data } => connection.submit_write(iova.raw(), data, deadline),
         };
         let dma_ticket = submitted.map_err(|error| match error {
+            // Full of requests past their deadline: a platform that hangs may never make room.
+            vfio_user::SubmitError::Busy { outstanding, .. }
+                if outstanding > 0 && connection.next_dma_deadline().is_none() =>
+            {
+                SubmitError::Unavailable
+            }
             vfio_user::SubmitError::Busy { .. } => SubmitError::Busy,
             // A length that the peer has not negotiated: QEMU takes 1 MiB, a stranger may take less.
             vfio_user::SubmitError::NotNegotiated
@@ -121,10 +125,4 @@ impl Messages {
         };
         Some((ticket, answer))
     }
-}
-
-fn touches_interrupts(iova: Iova, len: usize) -> bool {
-    let first = iova.raw();
-    let last = first.saturating_add(u64::try_from(len.saturating_sub(1)).unwrap_or(u64::MAX));
-    first <= *INTERRUPT_RANGE.end() && last >= *INTERRUPT_RANGE.start()
 }

@@ -12,7 +12,7 @@ use vfio_user::client::{
 };
 use vfio_user::message::{
     Command, DMA_MAP_READ, DMA_MAP_WRITE, Header, SET_IRQS_ACTION_TRIGGER, SET_IRQS_DATA_EVENTFD,
-    SET_IRQS_DATA_NONE, TYPE_REPLY,
+    TYPE_REPLY,
 };
 
 use super::Bench;
@@ -123,12 +123,6 @@ impl MockQemu {
         self.request(bench, Command::DEVICE_SET_IRQS, &payload, &fds);
     }
 
-    pub fn unbind_vectors(&mut self, bench: &mut Bench) {
-        let flags = SET_IRQS_DATA_NONE | SET_IRQS_ACTION_TRIGGER;
-        let payload = set_irqs_payload(flags, MSIX, 0, 0, &[]);
-        self.request(bench, Command::DEVICE_SET_IRQS, &payload, &[]);
-    }
-
     /// Offset of a capability in configuration space.
     pub fn capability(&mut self, bench: &mut Bench, id: u8) -> u64 {
         let config = self.read(bench, CONFIG, 0, 256);
@@ -181,12 +175,6 @@ impl MockQemu {
         let offset = CHANNEL_BASE + channel * CHANNEL_STRIDE + register;
         let bytes = self.read(bench, 0, offset, 4);
         u32::from_le_bytes(bytes.try_into().expect("4 bytes"))
-    }
-
-    pub fn channel_read_u64(&mut self, bench: &mut Bench, channel: u64, register: u64) -> u64 {
-        let offset = CHANNEL_BASE + channel * CHANNEL_STRIDE + register;
-        let bytes = self.read(bench, 0, offset, 8);
-        u64::from_le_bytes(bytes.try_into().expect("8 bytes"))
     }
 
     /// The file behind a mappable region.

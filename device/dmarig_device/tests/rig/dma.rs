@@ -1,13 +1,12 @@
 //! DMA from the doorbell to the interrupt, seen by a mock QEMU.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Bench, Harness, MockQemu, PATIENCE, eventfd, take_count};
 use control_api::FunctionName;
+use control_api::ledger::ViolationKind;
 use control_api::request::{DmaOp, DmaPath, DmaSubmit, LedgerRead};
 use control_api::response::{DmaOutcome, DmaStatus, PathFindingKind};
-use control_api::ledger::ViolationKind;
 use dmarig_abi::Iova;
 use dmarig_abi::completion::{DMA_STATUS_SUCCESS, DMA_STATUS_UNMAPPED};
 use dmarig_abi::descriptor::{DESCRIPTOR_FLAG_INTERRUPT, DMA_OP_WRITE_PATTERN};
@@ -16,7 +15,6 @@ use dmarig_abi::registers::{
     CH_CRC, CH_DESTINATION, CH_LENGTH, CH_SEED, CH_STATUS, REG_INTERRUPT_ENABLE,
 };
 use guest_memory::SharedMemory;
-use support::{Bench, Harness, MockQemu, eventfd, take_count};
 
 const BASE: u64 = 0x1_0000_0000;
 const RAM: usize = 0x10_0000;
@@ -45,7 +43,9 @@ fn submit(op: DmaOp, path: DmaPath, iova: u64, length: u64) -> DmaSubmit {
 
 fn bytes_at(ram: &SharedMemory, offset: u64, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
-    ram.range(offset, len).expect("in range").read_into(&mut bytes);
+    ram.range(offset, len)
+        .expect("in range")
+        .read_into(&mut bytes);
     bytes
 }
 
@@ -76,7 +76,10 @@ fn doorbell_moves_data_and_signals_its_vector() {
     assert_eq!(bytes_at(&ram, 0x123, 0x4567), expected);
     assert_eq!(bytes_at(&ram, 0x122, 1), [0]);
     assert_eq!(bytes_at(&ram, 0x123 + 0x4567, 1), [0]);
-    assert_eq!(qemu.channel_read_u32(&mut bench, 1, CH_CRC), crc32c::crc32c(&expected));
+    assert_eq!(
+        qemu.channel_read_u32(&mut bench, 1, CH_CRC),
+        crc32c::crc32c(&expected)
+    );
 }
 
 #[test]
@@ -85,19 +88,28 @@ fn host_requests_move_copy_and_compare() {
     let length = 3 << 18;
     let write = submit(DmaOp::WritePattern, DmaPath::Default, BASE, length);
     let written = harness.call(&mut bench, &write);
-    assert_eq!((written.status, written.done_bytes), (DmaStatus::Success, length));
+    assert_eq!(
+        (written.status, written.done_bytes),
+        (DmaStatus::Success, length)
+    );
     let copy = DmaSubmit {
         destination: Some(Iova::new(BASE + 0xc_0000)),
         length: 0x1000,
         ..submit(DmaOp::Copy, DmaPath::Default, BASE + 8, 0x1000)
     };
     assert_eq!(harness.call(&mut bench, &copy).status, DmaStatus::Success);
-    assert_eq!(bytes_at(&ram, 0xc_0000, 0x1000), pattern(7, 0x2000)[8..0x1008]);
+    assert_eq!(
+        bytes_at(&ram, 0xc_0000, 0x1000),
+        pattern(7, 0x2000)[8..0x1008]
+    );
     ram.range(0x5001, 1).expect("in range").fill(0xee);
     let verify = submit(DmaOp::VerifyPattern, DmaPath::Default, BASE, length);
     let verified = harness.call(&mut bench, &verify);
     assert_eq!(verified.status, DmaStatus::Mismatch);
-    assert_eq!((verified.mismatch_offset, verified.seen), (Some(0x5001), 0xee));
+    assert_eq!(
+        (verified.mismatch_offset, verified.seen),
+        (Some(0x5001), 0xee)
+    );
     assert!(!verified.by_message);
 }
 
@@ -105,15 +117,24 @@ fn host_requests_move_copy_and_compare() {
 fn miss_goes_by_message_and_a_served_one_is_a_finding() {
     let (mut bench, mut qemu, mut harness, _ram) = rig_with_ram();
     let write = submit(DmaOp::WritePattern, DmaPath::Default, 0x5000, 0x100);
-    let outcome = by_message(&mut bench, &mut qemu, &mut harness, &write, |bench, qemu| {
-        let command = qemu.next_dma();
-        assert!(command.is_write);
-        assert_eq!((command.iova, &command.data), (0x5000, &pattern(7, 0x100)));
-        qemu.answer_dma(bench, &command, &[]);
-    });
+    let outcome = by_message(
+        &mut bench,
+        &mut qemu,
+        &mut harness,
+        &write,
+        |bench, qemu| {
+            let command = qemu.next_dma();
+            assert!(command.is_write);
+            assert_eq!((command.iova, &command.data), (0x5000, &pattern(7, 0x100)));
+            qemu.answer_dma(bench, &command, &[]);
+        },
+    );
     assert_eq!(outcome.status, DmaStatus::Success);
     assert!(outcome.by_message);
-    assert_eq!(outcome.path_findings[0].kind, PathFindingKind::FallbackSucceeded);
+    assert_eq!(
+        outcome.path_findings[0].kind,
+        PathFindingKind::FallbackSucceeded
+    );
     let page = harness.call(&mut bench, &LedgerRead { from: 0, limit: 10 });
     assert_eq!(page.violations[0].kind, ViolationKind::FallbackSucceeded);
 }
@@ -157,7 +178,11 @@ fn probe_touches_nothing_and_sends_nothing() {
     assert_eq!(outcome.fault_iova, Some(Iova::new(BASE + RAM as u64)));
     assert_eq!(bytes_at(&ram, 0, 16), [0; 16]);
     let id = qemu.read_config(&mut bench, 0, 2);
-    assert_eq!(id, [0x34, 0x12], "the next message is the reply: no DMA message was sent");
+    assert_eq!(
+        id,
+        [0x34, 0x12],
+        "the next message is the reply: no DMA message was sent"
+    );
 }
 
 #[test]
@@ -168,10 +193,16 @@ fn read_only_mapping_is_read_directly_and_written_by_message() {
     let read = submit(DmaOp::Crc, DmaPath::Default, 0x8000, 0x1000);
     assert_eq!(harness.call(&mut bench, &read).status, DmaStatus::Success);
     let write = submit(DmaOp::Fill, DmaPath::Default, 0x8000, 0x1000);
-    let outcome = by_message(&mut bench, &mut qemu, &mut harness, &write, |bench, qemu| {
-        let command = qemu.next_dma();
-        qemu.refuse_dma(bench, &command);
-    });
+    let outcome = by_message(
+        &mut bench,
+        &mut qemu,
+        &mut harness,
+        &write,
+        |bench, qemu| {
+            let command = qemu.next_dma();
+            qemu.refuse_dma(bench, &command);
+        },
+    );
     assert_eq!(outcome.status, DmaStatus::Permission);
     assert_eq!(bytes_at(&rom, 0, 4), [0; 4]);
 }
@@ -183,7 +214,12 @@ fn memory_without_seal_is_served_by_message() {
     file.set_len(0x1000).expect("size");
     let payload = vfio_user::client::map_payload(3, 0, 0x8000, 0x1000);
     let fds = [std::os::fd::AsFd::as_fd(&file)];
-    qemu.request(&mut bench, vfio_user::message::Command::DMA_MAP, &payload, &fds);
+    qemu.request(
+        &mut bench,
+        vfio_user::message::Command::DMA_MAP,
+        &payload,
+        &fds,
+    );
     let read = submit(DmaOp::Crc, DmaPath::Default, 0x8000, 0x10);
     let outcome = by_message(&mut bench, &mut qemu, &mut harness, &read, |bench, qemu| {
         let command = qemu.next_dma();
@@ -198,7 +234,7 @@ fn interrupt_range_and_switched_off_messages_never_fall_back() {
     let (mut bench, _qemu, mut harness, _ram) = rig_with_ram();
     for path in [DmaPath::Default, DmaPath::Message] {
         let write = submit(DmaOp::Fill, path, 0xfee0_0ffc, 8);
-        assert_eq!(harness.call(&mut bench, &write).status, DmaStatus::Unmapped);
+        assert_eq!(harness.call(&mut bench, &write).status, DmaStatus::Address);
     }
 
     let mut bench = Bench::with(|options| options.no_message_dma = true);
@@ -213,14 +249,16 @@ fn interrupt_range_and_switched_off_messages_never_fall_back() {
 fn message_without_answer_times_out_and_the_late_answer_is_dropped() {
     let (mut bench, mut qemu, mut harness, _ram) = rig_with_ram();
     let read = submit(DmaOp::Crc, DmaPath::Message, BASE, 0x10);
-    let pending = harness.client.send(&read, support::PATIENCE).expect("send");
+    let pending = harness.client.send(&read, PATIENCE).expect("send");
     bench.pump();
     let command = qemu.next_dma();
     bench.pass(Duration::from_secs(5));
-    let outcome = harness.client.wait(pending, support::PATIENCE).expect("answer");
+    let outcome = harness.client.wait(pending, PATIENCE).expect("answer");
     assert_eq!(outcome.status, DmaStatus::Timeout);
     qemu.answer_dma(&mut bench, &command, &[0; 16]);
-    let counters = harness.call(&mut bench, &control_api::request::Status {}).counters;
+    let counters = harness
+        .call(&mut bench, &control_api::request::Status {})
+        .counters;
     assert_eq!((counters.message_timeouts, counters.late_replies), (1, 1));
     let read = submit(DmaOp::Crc, DmaPath::Default, BASE, 0x10);
     assert_eq!(harness.call(&mut bench, &read).status, DmaStatus::Success);
@@ -232,11 +270,17 @@ fn dma_needs_bus_mastering_and_d0() {
     let write = submit(DmaOp::Fill, DmaPath::Default, BASE, 8);
     let power = qemu.capability(&mut bench, 1) + 4;
     qemu.write_config(&mut bench, power, &[3, 0]);
-    assert_eq!(harness.call(&mut bench, &write).status, DmaStatus::PowerState);
+    assert_eq!(
+        harness.call(&mut bench, &write).status,
+        DmaStatus::PowerState
+    );
     qemu.write_config(&mut bench, power, &[0, 0]);
     assert_eq!(harness.call(&mut bench, &write).status, DmaStatus::Success);
     qemu.write_config(&mut bench, 4, &[2, 0]);
-    assert_eq!(harness.call(&mut bench, &write).status, DmaStatus::BusMasterOff);
+    assert_eq!(
+        harness.call(&mut bench, &write).status,
+        DmaStatus::BusMasterOff
+    );
 }
 
 #[test]
@@ -259,8 +303,8 @@ fn by_message(
     request: &DmaSubmit,
     serve: impl FnOnce(&mut Bench, &mut MockQemu),
 ) -> DmaOutcome {
-    let pending = harness.client.send(request, support::PATIENCE).expect("send");
+    let pending = harness.client.send(request, PATIENCE).expect("send");
     bench.pump();
     serve(bench, qemu);
-    harness.client.wait(pending, support::PATIENCE).expect("answer")
+    harness.client.wait(pending, PATIENCE).expect("answer")
 }

@@ -1,10 +1,4 @@
 //! A rig without thread or event loop, and the two who talk to it: a mock QEMU and a mock harness.
-#![expect(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "every test binary uses another part of this module"
-)]
-
 mod mock_qemu;
 
 use std::path::PathBuf;
@@ -12,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use control_api::{Client, ClientError, FunctionName, Method};
 use dmarig_device::{ClientId, Event, Next, Options, Readiness, Rig, assemble};
-pub use mock_qemu::{DmaCommand, MockQemu, eventfd, take_count};
+pub use mock_qemu::{MockQemu, eventfd, take_count};
 
 /// How long an answer that is sure to come is awaited.
 pub const PATIENCE: Duration = Duration::from_secs(10);
-/// Control clients that are served; more than any test has.
-const MAX_CLIENTS: u32 = 8;
+/// Control clients that are served; more than any test has one after the other.
+const MAX_CLIENTS: u32 = 40;
 /// A rig that has work for so many steps does not come to rest.
 const MAX_STEPS: usize = 100_000;
 
@@ -94,6 +88,19 @@ impl Bench {
         let client = Client::connect(&path).expect("connect");
         self.pump();
         Harness { client }
+    }
+
+    /// Tells the rig, as epoll would, that the control client of this number, from 1, hung up.
+    pub fn hang_up_control_client(&mut self, number: u32) {
+        let readiness = Readiness {
+            hung_up: true,
+            ..Readiness::default()
+        };
+        self.step(Event::ControlReady(
+            ClientId::from_number(number),
+            readiness,
+        ));
+        self.pump();
     }
 
     /// The path of a function's socket.

@@ -1,0 +1,11 @@
+//! The whole device process without its thread: a mock QEMU and a mock harness drive a rig by its
+//! public face, step by step, with a clock of the test's own.
+
+mod control;
+mod dma;
+mod ledger;
+mod lifecycle;
+mod mailbox;
+mod mappings;
+mod sabotage;
+mod support;
