@@ -1,32 +1,69 @@
-//! Tests of what needs the machine, run by the kernel itself: `selftest=NAME` (or `all`) on the command line
-//! runs them in place of a driver. Each gives a `selftest` event; a failure is a panic.
+//! Tests of what needs the machine, run by the kernel itself: `selftest=NAME` on the command line runs them in
+//! place of a driver (`all`: all but those that end the machine). Each gives a `selftest` event; a failed
+//! assertion is a panic line.
 
+mod driver_code;
+mod fatal;
+mod interrupted;
+mod memory_map;
 mod threads;
+
+use alloc::vec::Vec;
 
 use crate::arch::exit::{ExitCode, exit};
 use crate::boot;
 use crate::console::Event;
 
+pub use fatal::End;
+
 /// A test and its name.
 type Test = (&'static str, fn());
 
-const TESTS: &[&[Test]] = &[threads::TESTS];
+const TESTS: &[&[Test]] = &[threads::TESTS, interrupted::TESTS, memory_map::TESTS];
+
+/// Names of the tests that pass, for whoever boots them.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    let tests = TESTS.iter().copied().flatten();
+    tests.map(|(name, _)| *name).collect()
+}
+
+/// Names and ends of the tests that end the machine.
+#[must_use]
+pub fn fatal_names() -> Vec<(&'static str, End)> {
+    let tests = fatal::TESTS.iter();
+    tests.map(|((name, _), end)| (*name, *end)).collect()
+}
 
 /// Runs the tests that the command line names, if any, and leaves the machine.
 pub fn run() {
     let Some(wanted) = boot::info().and_then(|info| info.options.selftest.as_deref()) else {
         return;
     };
+    let tests = TESTS.iter().copied().flatten();
+    let fatal = fatal::TESTS.iter().map(|(test, _)| test);
     let mut count = 0;
-    for (name, test) in TESTS.iter().copied().flatten() {
-        if wanted == "all" || wanted == *name {
-            Event::new("selftest").text("name", name).text("status", "start").send();
-            test();
-            Event::new("selftest").text("name", name).text("status", "pass").send();
-            count += 1;
-        }
+    for test in tests.filter(|(name, _)| wanted == "all" || wanted == *name) {
+        run_one(test);
+        count += 1;
+    }
+    for test in fatal.filter(|(name, _)| wanted == *name) {
+        run_one(test);
+        count += 1;
     }
     assert!(count > 0, "no test is called {wanted}");
     Event::new("goodbye").text("reason", "selftest").send();
     exit(ExitCode::Clean)
+}
+
+fn run_one((name, test): &Test) {
+    let report = |status| {
+        Event::new("selftest")
+            .text("name", name)
+            .text("status", status)
+            .send()
+    };
+    report("start");
+    test();
+    report("pass");
 }

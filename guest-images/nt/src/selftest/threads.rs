@@ -71,7 +71,10 @@ fn threads_take_turns() {
         }
     }
     let all = threads.map(Foreign::cast);
-    assert_eq!(wait::wait_multiple(&all, wait::WaitKind::All, None), NtStatus::SUCCESS);
+    assert_eq!(
+        wait::wait_multiple(&all, wait::WaitKind::All, None),
+        NtStatus::SUCCESS
+    );
     threads.into_iter().for_each(thread::dereference);
     free(event);
 }
@@ -80,7 +83,10 @@ fn wait_times_out() {
     let event: Foreign<Event> = allocate();
     event::initialize(event, EventKind::Notification, false);
     assert_eq!(wait::wait_single(event.cast(), Some(0)), NtStatus::TIMEOUT);
-    assert_eq!(wait::wait_single(event.cast(), Some(-2 * MS)), NtStatus::TIMEOUT);
+    assert_eq!(
+        wait::wait_single(event.cast(), Some(-2 * MS)),
+        NtStatus::TIMEOUT
+    );
     event::set(event);
     assert_eq!(wait::wait_single(event.cast(), Some(0)), NtStatus::SUCCESS);
     free(event);
@@ -106,7 +112,11 @@ fn dpc_waits_for_the_irql() {
     assert!(!dpc::insert(dpc, 10, 0), "queued already");
     assert_eq!(COUNTER.load(Ordering::Relaxed), 0);
     irql::lower(old);
-    assert_eq!(COUNTER.load(Ordering::Relaxed), 11, "ran as soon as the IRQL allowed");
+    assert_eq!(
+        COUNTER.load(Ordering::Relaxed),
+        11,
+        "ran as soon as the IRQL allowed"
+    );
     free(dpc);
 }
 
@@ -115,7 +125,10 @@ fn timer_runs_its_dpc() {
     let (dpc, timer): (Foreign<Dpc>, Foreign<Timer>) = (counting_dpc(), allocate());
     timer::initialize(timer, TimerKind::Notification);
     assert!(!timer::set(timer, -2 * MS, 0, Some(dpc)));
-    assert_eq!(wait::wait_single(timer.cast(), Some(-1000 * MS)), NtStatus::SUCCESS);
+    assert_eq!(
+        wait::wait_single(timer.cast(), Some(-1000 * MS)),
+        NtStatus::SUCCESS
+    );
     dpc::flush();
     assert!(COUNTER.load(Ordering::Relaxed) > 0);
     assert!(!timer::cancel(timer), "it has expired");
