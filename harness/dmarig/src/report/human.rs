@@ -106,7 +106,8 @@ impl<W: Write> HumanReport<W> {
             result.duration_ms
         );
         match &result.verdict {
-            Verdict::Passed => {}
+            // Why a case was not run stands once, where its boot ended.
+            Verdict::Passed | Verdict::NotRun { .. } => {}
             Verdict::Failed { findings } => {
                 text.push_str(&format!("\n          {}: {}", result.rule, result.title));
                 for finding in findings {
@@ -114,9 +115,7 @@ impl<W: Write> HumanReport<W> {
                     text.push_str(&describe(finding));
                 }
             }
-            Verdict::Broken { reason }
-            | Verdict::Skipped { reason }
-            | Verdict::NotRun { reason } => {
+            Verdict::Broken { reason } | Verdict::Skipped { reason } => {
                 text.push_str("\n          ");
                 text.push_str(&reason.replace('\n', "\n          "));
             }

@@ -50,6 +50,8 @@ impl Reports {
         let failures = &mut self.failures;
         self.faces.retain_mut(|face| match face.record(record) {
             Ok(()) => true,
+            // Whoever read standard output has read enough.
+            Err(error) if error.source.kind() == io::ErrorKind::BrokenPipe => false,
             Err(error) => {
                 failures.push(error);
                 false

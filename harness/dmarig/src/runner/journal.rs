@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::event::{CaseResult, Event, Record, Summary};
+use crate::event::{CaseResult, Event, Record, Summary, Verdict};
 use crate::report::Reports;
 
 /// The run's memory of itself.
@@ -44,7 +44,8 @@ impl Journal {
 
     /// A case has its verdict.
     pub fn case_ended(&mut self, result: CaseResult) {
-        if self.summary.first_verdict_ms.is_none() {
+        let is_verdict = !matches!(result.verdict, Verdict::NotRun { .. });
+        if is_verdict && self.summary.first_verdict_ms.is_none() {
             self.summary.first_verdict_ms = self.since_qemu_start();
         }
         self.summary.count(&result.verdict);

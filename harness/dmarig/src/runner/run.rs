@@ -116,6 +116,9 @@ impl<'a> Run<'a> {
             let is_clean = outcome.ending.how == BootEnding::Clean;
             if !is_clean && !outcome.has_culprit {
                 // Nothing would be different the next time.
+                if outcome.ending.how != BootEnding::Interrupted {
+                    self.blame_boot(remapping, &outcome.ending.detail);
+                }
                 self.give_up(remapping, &pending, &outcome.ending.detail);
                 return;
             }
@@ -171,6 +174,23 @@ impl<'a> Run<'a> {
             boot,
             how: ending.how,
             detail: ending.detail.clone(),
+        });
+    }
+
+    /// An ending that no case is to blame for is red as a case of its own.
+    fn blame_boot(&mut self, remapping: Remapping, reason: &str) {
+        let boot = self.journal.summary().boots;
+        self.journal.case_ended(CaseResult {
+            boot,
+            id: format!("RIG/boot-{boot}"),
+            rule: "RIG".into(),
+            title: "device, QEMU and guest start, and last until the cases are done".into(),
+            remapping: remapping.into(),
+            verdict: Verdict::Broken {
+                reason: reason.into(),
+            },
+            duration_ms: 0.0,
+            observations: Vec::new(),
         });
     }
 

@@ -53,6 +53,12 @@ fn red_case_names_rule_buffer_address_and_both_bytes() {
                 reason: "no scattered pages".into()
             }
         ),
+        case(
+            "CM-9/z",
+            Verdict::NotRun {
+                reason: "the guest ended".into()
+            }
+        ),
         Event::BootEnded {
             boot: 1,
             how: BootEnding::BugCheck,
