@@ -14,6 +14,7 @@ mod device_model;
 mod dma;
 mod error;
 mod input;
+mod interrupt_lines;
 mod irq;
 mod listener;
 pub mod message;
@@ -31,10 +32,8 @@ pub use dma::{
     DmaError, DmaTicket, MAX_DMA_BYTES, MAX_DMA_READ, MAX_DMA_REQUESTS, MAX_DMA_WRITE, SubmitError,
 };
 pub use error::{ConnectionError, Errno, ListenError};
-pub use irq::{
-    InterruptCounters, InterruptLines, IrqAction, IrqData, IrqIndex, IrqInfo, IrqSet, MAX_VECTORS,
-    N_IRQ_INDICES, Signalled,
-};
+pub use interrupt_lines::{InterruptCounters, InterruptLines, Signalled};
+pub use irq::{IrqAction, IrqData, IrqIndex, IrqInfo, IrqSet, MAX_VECTORS, N_IRQ_INDICES};
 pub use listener::Listener;
 pub use message::SparseArea;
 pub use negotiate::{MAX_VERSION_REPLY_SIZE, MAX_VERSION_TEXT};
