@@ -48,11 +48,8 @@ impl DutMemory {
 
     /// From now on translations that go away are kept and used, or no longer.
     pub(super) fn set_stale(&mut self, stale: Option<StaleTranslations>) {
-        if let Some(old) = std::mem::replace(&mut self.stale, stale) {
-            for (region, n_pages) in old.into_regions() {
-                self.guest.release(region, n_pages);
-            }
-        }
+        self.forget_stale();
+        self.stale = stale;
     }
 
     pub(super) fn map(&mut self, map: DmaMap) -> Result<(), Errno> {
@@ -135,7 +132,7 @@ impl DutMemory {
 
     /// Forgets everything, as when the connection ends.
     pub(super) fn clear(&mut self) {
-        self.set_stale(None);
+        self.forget_stale();
         let guest = &mut self.guest;
         self.table.unmap_all(|removed| {
             if let Some(region) = removed.backing {
@@ -143,6 +140,16 @@ impl DutMemory {
             }
         });
         self.memory_was_unmapped = false;
+    }
+
+    /// Gives back what stale translations hold.
+    fn forget_stale(&mut self) {
+        let Some(stale) = &mut self.stale else {
+            return;
+        };
+        for (region, n_pages) in stale.take_regions() {
+            self.guest.release(region, n_pages);
+        }
     }
 
     /// How many bytes from `iova` on can be accessed, 1 to `len_bytes`.

@@ -82,8 +82,9 @@ impl StaleTranslations {
         Some(segment)
     }
 
-    /// Gives back the pages taken over.
-    pub(super) fn into_regions(self) -> impl Iterator<Item = (RegionId, u64)> {
-        self.pages.into_iter()
+    /// Forgets the translations and hands out the pages taken over; goes on otherwise.
+    pub(super) fn take_regions(&mut self) -> BTreeMap<RegionId, u64> {
+        self.table.unmap_all(|_| ());
+        std::mem::take(&mut self.pages)
     }
 }

@@ -3,6 +3,7 @@
 
 mod control;
 mod dma;
+mod hostile_guest;
 mod ledger;
 mod lifecycle;
 mod mailbox;

@@ -179,6 +179,20 @@ fn without_sabotage_unmapped_memory_is_out_of_reach() {
 }
 
 #[test]
+fn stale_mappings_end_with_the_connection_and_the_sabotage_goes_on() {
+    let mut subject = Subject::new();
+    subject.sabotage(Sabotage::DeviceStaleMapping, None);
+    subject.qemu.unmap(&mut subject.bench, BASE, 0x1_0000);
+    subject.qemu = subject.bench.reconnect(subject.qemu);
+    subject.qemu.enable_bus_master(&mut subject.bench);
+    assert_eq!(subject.write(1).0.status, DmaStatus::Unmapped);
+    let ram = &subject.ram;
+    subject.qemu.map(&mut subject.bench, ram, BASE, true);
+    subject.qemu.unmap(&mut subject.bench, BASE, 0x1_0000);
+    assert_eq!(subject.write(2).1, honest(2));
+}
+
+#[test]
 fn zero_times_is_refused_and_every_name_is_listed() {
     let mut subject = Subject::new();
     let set = SabotageSet {

@@ -207,6 +207,12 @@ impl MockQemu {
         }
     }
 
+    /// A DMA message that came before an earlier reply, if any; never waits.
+    pub fn waiting_dma(&mut self) -> Option<DmaCommand> {
+        let is_waiting = !self.waiting.is_empty();
+        is_waiting.then(|| self.next_dma())
+    }
+
     /// Answers a DMA message: with these bytes if it reads.
     pub fn answer_dma(&mut self, bench: &mut Bench, command: &DmaCommand, data: &[u8]) {
         let mut payload = command.iova.to_le_bytes().to_vec();

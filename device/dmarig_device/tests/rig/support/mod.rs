@@ -82,6 +82,13 @@ impl Bench {
         qemu
     }
 
+    /// Another mock QEMU on the DUT's socket in place of this one.
+    pub fn reconnect(&mut self, old: MockQemu) -> MockQemu {
+        drop(old);
+        self.pump();
+        self.connect(FunctionName::DUT0)
+    }
+
     /// A control client.
     pub fn harness(&mut self) -> Harness {
         let path = self.folder.path().join("control");
