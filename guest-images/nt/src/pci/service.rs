@@ -1,0 +1,229 @@
+//! The machine's one PCI bus, as the rest of the kernel uses it.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+use core::ops::Range;
+
+use super::bus::Bus;
+use super::config::{self, ConfigAccess, command, offset};
+use super::ecam::Ecam;
+use super::line::Lines;
+use super::msix::{MESSAGE_ADDRESS, Msix};
+use super::{Bar, Function, LineInterrupt, Messages, PciError, RequesterId};
+use crate::acpi::EcamSegment;
+use crate::arch::apic;
+use crate::arch::guarded::Guarded;
+use crate::arch::mmio::Registers;
+use crate::ke::interrupt::{allocate_vector, free_vector};
+use crate::memory::GuestPhysAddr;
+
+/// What devices get: above q35's config space, below the I/O APIC. RAM never reaches that far up here.
+const DEVICE_MEMORY: Range<u64> = 0xC000_0000..0xFEC0_0000;
+const BYTES_PER_BUS: u64 = 1 << 20;
+
+struct Pci {
+    bus: Bus<Ecam>,
+    lines: Lines,
+    /// Functions with MSI-X on, and their vectors.
+    messages: BTreeMap<RequesterId, (Msix, Vec<u8>)>,
+}
+
+static PCI: Guarded<Option<Pci>> = Guarded::new(None);
+
+/// Why there is no PCI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PciStartError {
+    /// The firmware describes no config space for segment 0.
+    NoConfigSpace,
+    /// The config space lies where devices go.
+    MisplacedConfigSpace {
+        /// Where it lies.
+        base: GuestPhysAddr,
+    },
+}
+
+impl fmt::Display for PciStartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoConfigSpace => write!(
+                f,
+                "ACPI describes no PCI Express config space; the machine must be q35"
+            ),
+            Self::MisplacedConfigSpace { base } => write!(
+                f,
+                "PCI Express config space at {base} overlaps the memory of devices, {:#x} to {:#x}",
+                DEVICE_MEMORY.start, DEVICE_MEMORY.end
+            ),
+        }
+    }
+}
+
+/// Finds all functions and gives them addresses; memory decoding is on afterwards, bus mastering is off.
+/// Called once, after memory came up and after remapping went on.
+///
+/// # Errors
+/// [`PciStartError`], all kinds.
+pub fn initialize(segments: &[EcamSegment]) -> Result<(), PciStartError> {
+    let segment = segments
+        .iter()
+        .find(|segment| segment.segment == 0 && segment.first_bus == 0)
+        .ok_or(PciStartError::NoConfigSpace)?;
+    let base = segment.base;
+    let len_bytes = (u64::from(segment.last_bus) + 1) * BYTES_PER_BUS;
+    let is_apart = base
+        .checked_add(len_bytes)
+        .is_some_and(|end| end.raw() <= DEVICE_MEMORY.start || base.raw() >= DEVICE_MEMORY.end);
+    if !is_apart {
+        return Err(PciStartError::MisplacedConfigSpace { base });
+    }
+    let pci = Pci {
+        bus: Bus::bring_up(Ecam::new(*segment), DEVICE_MEMORY),
+        lines: Lines::default(),
+        messages: BTreeMap::new(),
+    };
+    PCI.with(|slot| *slot = Some(pci));
+    Ok(())
+}
+
+/// Runs `body` on the bus; `None` where PCI is not up.
+fn with<R>(body: impl FnOnce(&mut Pci) -> R) -> Option<R> {
+    PCI.with(|slot| slot.as_mut().map(body))
+}
+
+/// As [`with`], for what can fail; no bus has no functions.
+fn try_with<R>(body: impl FnOnce(&mut Pci) -> Result<R, PciError>) -> Result<R, PciError> {
+    with(body).unwrap_or(Err(PciError::NoFunction))
+}
+
+/// All functions but bridges, in bus order.
+#[must_use]
+pub fn devices() -> Vec<Function> {
+    with(|pci| pci.bus.devices()).unwrap_or_default()
+}
+
+/// Reads config space; `len_bytes` is 1, 2 or 4, aligned. All ones where nothing answers.
+#[must_use]
+pub fn read_config(id: RequesterId, offset: u16, len_bytes: u8) -> u32 {
+    let value = with(|pci| pci.bus.config.read(id, offset, len_bytes));
+    value.unwrap_or(u32::MAX)
+}
+
+/// Writes config space; `len_bytes` is 1, 2 or 4, aligned.
+pub fn write_config(id: RequesterId, offset: u16, len_bytes: u8, value: u32) {
+    with(|pci| pci.bus.config.write(id, offset, len_bytes, value));
+}
+
+/// Sets and clears bits of the command register.
+pub fn update_command(id: RequesterId, set: u16, clear: u16) {
+    with(|pci| pci.bus.config.update_command(id, set, clear));
+}
+
+/// Offset of a capability in config space.
+#[must_use]
+pub fn find_capability(id: RequesterId, capability: u8) -> Option<u16> {
+    with(|pci| config::find_capability(&mut pci.bus.config, id, capability))?
+}
+
+/// Gives the device other addresses, as a rebalance does. Decoding must be off. Returns the new BARs.
+///
+/// # Errors
+/// [`PciError::NoFunction`], [`PciError::Exhausted`].
+pub fn reassign(id: RequesterId) -> Result<Vec<Bar>, PciError> {
+    try_with(|pci| pci.bus.reassign(id))
+}
+
+/// Programs and enables up to `count` MSI-X messages at `irql` (fewer if the function has fewer), all
+/// unmasked. Memory decoding must be on, for the table lies behind a BAR.
+///
+/// # Errors
+/// [`PciError`], all kinds.
+pub fn enable_msix(id: RequesterId, count: u16, irql: u8) -> Result<Messages, PciError> {
+    disable_msix(id);
+    let msix = try_with(|pci| {
+        let decoding = pci.bus.config.read_u16(id, offset::COMMAND);
+        if decoding & command::MEMORY == 0 {
+            return Err(PciError::BadTable);
+        }
+        pci.bus.msix(id)
+    })?;
+    let mut table =
+        Registers::map(msix.table, msix.table_bytes()).map_err(|_| PciError::Exhausted)?;
+    let vectors = allocate_vectors(count.min(msix.entries), irql)?;
+    try_with(|pci| {
+        msix.enable(&mut pci.bus.config, &mut table, &vectors);
+        pci.messages.insert(id, (msix, vectors.clone()));
+        Ok(Messages {
+            address: u64::from(MESSAGE_ADDRESS),
+            vectors,
+        })
+    })
+}
+
+/// Turns MSI-X off and frees its vectors.
+pub fn disable_msix(id: RequesterId) {
+    let vectors = with(|pci| {
+        let (msix, vectors) = pci.messages.remove(&id)?;
+        msix.disable(&mut pci.bus.config);
+        Some(vectors)
+    });
+    vectors
+        .flatten()
+        .into_iter()
+        .flatten()
+        .for_each(free_vector);
+}
+
+/// Routes the function's line interrupt to a vector at `irql`; where the line is shared, to the vector that
+/// it has.
+///
+/// # Errors
+/// [`PciError::NoFunction`], [`PciError::NoCapability`] if it has no pin, [`PciError::Exhausted`].
+pub fn enable_line(id: RequesterId, irql: u8) -> Result<u8, PciError> {
+    let (gsi, shared) = try_with(|pci| {
+        let gsi = line_of(pci, id)?.gsi;
+        Ok((gsi, pci.lines.share(gsi, id)))
+    })?;
+    if let Some(vector) = shared {
+        return Ok(vector);
+    }
+    let vector = allocate_vector(irql).ok_or(PciError::Exhausted)?;
+    if !apic::route_line(gsi, Some(vector)) {
+        free_vector(vector);
+        return Err(PciError::Exhausted);
+    }
+    with(|pci| pci.lines.open(gsi, id, vector));
+    Ok(vector)
+}
+
+/// Undoes [`enable_line`].
+pub fn disable_line(id: RequesterId) {
+    let freed = try_with(|pci| {
+        let gsi = line_of(pci, id)?.gsi;
+        Ok((gsi, pci.lines.leave(gsi, id)))
+    });
+    if let Ok((gsi, Some(vector))) = freed {
+        // The input exists, for it was routed.
+        let _ = apic::route_line(gsi, None);
+        free_vector(vector);
+    }
+}
+
+fn line_of(pci: &Pci, id: RequesterId) -> Result<LineInterrupt, PciError> {
+    pci.bus.function(id)?.line.ok_or(PciError::NoCapability)
+}
+
+/// All of them or none.
+fn allocate_vectors(count: u16, irql: u8) -> Result<Vec<u8>, PciError> {
+    let mut vectors = Vec::new();
+    for _ in 0..count {
+        match allocate_vector(irql) {
+            Some(vector) => vectors.push(vector),
+            None => {
+                vectors.into_iter().for_each(free_vector);
+                return Err(PciError::Exhausted);
+            }
+        }
+    }
+    Ok(vectors)
+}
