@@ -17,7 +17,7 @@ use crate::operation::Operation;
 use crate::register_file::{RegisterId, RegisterWrite};
 use crate::request::Request;
 use crate::ring::{Ring, has_message};
-use crate::transfer::{Step, StepContext, Transfer};
+use crate::transfer::{Step, StepContext, Transfer, TransferRanges};
 
 /// The read-write registers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -256,6 +256,22 @@ impl Channel {
         let (record, unanswered) = transfer.abort(status, epoch);
         self.orphans.extend(unanswered);
         Some(record)
+    }
+
+    /// The ranges of the guest's or host's request under way and of the one that is latched. The
+    /// ring's own accesses lie in the rings.
+    pub(crate) fn requests_under_way(&self) -> impl Iterator<Item = TransferRanges> {
+        let is_request = |transfer: &&Transfer| {
+            matches!(
+                transfer.origin(),
+                Origin::Register | Origin::Ring { .. } | Origin::Host { .. }
+            )
+        };
+        let current = self.current.as_ref().filter(is_request);
+        let pending = self.pending.map(|pending| {
+            Transfer::new(self.id, Origin::Register, pending.request, pending.epoch).ranges()
+        });
+        current.map(Transfer::ranges).into_iter().chain(pending)
     }
 
     fn status_register(&self) -> u32 {

@@ -11,6 +11,7 @@ use crate::channel::{Channel, Outbox, done};
 use crate::channel_id::ChannelId;
 use crate::event::EngineEvent;
 use crate::interrupt::InterruptUnit;
+use crate::live::LiveReference;
 use crate::register_file::{RegisterId, RegisterWrite, pieces};
 use crate::request::Request;
 use crate::sabotage::{Sabotage, SabotagePlan};
@@ -237,6 +238,16 @@ impl Engine {
     #[must_use]
     pub fn is_intx_asserted(&self) -> bool {
         self.interrupts.is_asserted()
+    }
+
+    /// Every address that the engine holds and may access without a further doorbell.
+    #[must_use]
+    pub fn live_references(&self) -> Vec<LiveReference> {
+        let mut references = Vec::new();
+        for channel in &self.channels {
+            channel.live_references(&mut |reference| references.push(reference));
+        }
+        references
     }
 
     /// Hands out what has happened since the last call, in order.

@@ -14,6 +14,7 @@ mod doorbell;
 pub mod engine;
 pub mod event;
 mod interrupt;
+pub mod live;
 mod operation;
 mod register_file;
 pub mod request;
@@ -29,5 +30,6 @@ pub use bus::{
 pub use channel_id::{ChannelId, MsixVector};
 pub use engine::{Engine, EngineConfig, HostQueueFull, PowerState, Progress, SLICE_BYTES};
 pub use event::{AccessPath, EngineEvent, Fallback, Origin, RequestRecord};
+pub use live::{LiveReference, ReferenceKind};
 pub use request::{Request, RequestMode};
 pub use sabotage::Sabotage;

@@ -70,6 +70,15 @@ impl Ring {
         Ok(())
     }
 
+    /// Start and length in bytes of the descriptor ring and of the completion ring.
+    pub(crate) fn ranges(&self) -> [(Iova, u64); 2] {
+        let len_bytes = |entry_size: usize| u64::from(self.entries) * entry_size as u64;
+        [
+            (self.base, len_bytes(DESCRIPTOR_SIZE_BYTES)),
+            (self.completion_base, len_bytes(COMPLETION_SIZE_BYTES)),
+        ]
+    }
+
     pub(crate) fn head(&self) -> u32 {
         self.head
     }

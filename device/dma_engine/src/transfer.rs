@@ -79,6 +79,14 @@ pub(crate) enum Step {
     Spent,
 }
 
+/// The ranges of a transfer, both of the same length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TransferRanges {
+    pub source: Option<Iova>,
+    pub destination: Option<Iova>,
+    pub len_bytes: u64,
+}
+
 /// One request under way.
 #[derive(Debug)]
 pub(crate) struct Transfer {
@@ -148,6 +156,15 @@ impl Transfer {
             pipeline: Pipeline::default(),
             ending: None,
             is_checked: false,
+        }
+    }
+
+    /// What the transfer may still access.
+    pub(crate) fn ranges(&self) -> TransferRanges {
+        TransferRanges {
+            source: self.record.source,
+            destination: self.record.destination,
+            len_bytes: self.length_bytes,
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod mock;
 
-use dma_engine::{Origin, PowerState};
+use dma_engine::{Origin, PowerState, ReferenceKind};
 use dmarig_abi::completion::*;
 use dmarig_abi::descriptor::*;
 use dmarig_abi::registers::*;
@@ -271,6 +271,41 @@ fn busy_rings_share_the_device_with_other_channels() {
     assert_eq!(std::iter::from_fn(|| rig.completion(&mut ring)).count(), 7);
     rig.engine.reset(0);
     rig.settle();
+}
+
+#[test]
+fn live_references_are_the_latched_values_not_the_registers() {
+    let mut rig = rig();
+    assert!(rig.engine.live_references().is_empty());
+    rig.enable_ring(1, RING, 8);
+    rig.write_64(register(1, CH_RING_BASE), 0);
+    let command = mock::Command {
+        opcode: DMA_OP_WRITE_PATTERN,
+        flags: DESCRIPTOR_FLAG_MESSAGE,
+        destination: DATA,
+        length_bytes: 16,
+        ..mock::Command::default()
+    };
+    let live = |rig: &Rig| -> Vec<_> {
+        let found = rig.engine.live_references().into_iter();
+        found
+            .map(|live| (live.kind, live.start.raw(), live.len_bytes))
+            .collect()
+    };
+    rig.command(0, command);
+    rig.write_64(register(0, CH_DESTINATION), 0);
+    let expected = [
+        (ReferenceKind::Destination, DATA, 16),
+        (ReferenceKind::DescriptorRing, RING, 512),
+        (ReferenceKind::CompletionRing, RING + 512, 512),
+    ];
+    assert_eq!(live(&rig), expected, "latched");
+    rig.run();
+    assert_eq!(live(&rig), expected, "under way");
+    rig.settle();
+    assert_eq!(live(&rig), expected[1..], "over");
+    rig.write_32(register(1, CH_RING_CONTROL), 0);
+    assert!(live(&rig).is_empty());
 }
 
 #[test]
