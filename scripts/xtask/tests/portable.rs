@@ -439,6 +439,30 @@ fn program_cut_anywhere_is_refused() {
 }
 
 #[test]
+fn data_without_its_padding_is_refused() {
+    let mut cut = program(&[(operation(OP_CPU_WRITE, 1, 0), &[1; 20])]);
+    cut.truncate(16 + 64 + 20);
+    cut[8..12].copy_from_slice(&2_u32.to_le_bytes());
+    let total = u32::try_from(cut.len()).expect("a short program");
+    cut[12..16].copy_from_slice(&total.to_le_bytes());
+    let response = interpret_at(0, 0x8000, 100, &cut);
+    assert_eq!(response.header.outcome, RESPONSE_MALFORMED);
+    assert_eq!(response.header.error_offset, 16);
+}
+
+#[test]
+fn result_data_of_any_length_is_bounded() {
+    for length in [0x8000, u64::from(u32::MAX) - 7, u64::from(u32::MAX)] {
+        let operations = program(&[(operation(OP_CPU_READ, 0, length), &[])]);
+        let response = interpret_at(0, 0x8000, 100, &operations);
+        assert_eq!(
+            response.header.outcome, RESPONSE_OVERFLOW,
+            "{length:#x} bytes"
+        );
+    }
+}
+
+#[test]
 fn random_programs_stay_in_bounds() {
     for seed in ["1", "0x8000000000000001"] {
         let well_formed: u64 = text(run(&["fuzz", seed, "50000"], &[]))
