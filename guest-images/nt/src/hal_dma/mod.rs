@@ -1,10 +1,22 @@
 //! The DMA side of the HAL: adapters, common buffers, logical addresses (IOVAs; the Windows documents
 //! call an IOVA a *logical address*).
 //!
-//! `from_mdl`, `bounds`, `description` and `iova` are rules without hardware.
+//! Rules without hardware: [`description`] (GA-n), [`from_mdl`] (CM-n), [`bounds`], [`iova`]. With it:
+//! `space` (one domain per device), `adapter`, `common_buffer`, and `operations`, the shells of the
+//! DMA_OPERATIONS table. `later` holds the members of later issues.
 
+pub(crate) mod adapter;
 pub mod bounds;
+mod canary;
+mod common_buffer;
+pub mod description;
 pub mod from_mdl;
 #[cfg(test)]
 mod from_mdl_tests;
 pub mod iova;
+mod later;
+mod operations;
+pub(crate) mod sabotage;
+pub(crate) mod space;
+
+pub(crate) use operations::io_get_dma_adapter;

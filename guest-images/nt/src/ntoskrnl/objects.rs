@@ -2,17 +2,14 @@
 //!
 //! Drivers read and write these structures through macros at any time a call into them runs, so the
 //! fields are `Cell`s: a shared reference to one never promises that it stays as it is. References are
-//! made from pointers only in the shells ([`super::foreign`]).
+//! made from pointers only by [`super::shared`]. Routines and pointers that only drivers follow are
+//! plain numbers: nothing makes a Rust pointer of them unseen.
 
 use core::cell::Cell;
-use core::ffi::c_void;
 use core::mem::offset_of;
 
 use super::status::NtStatus;
 use crate::mdl::Mdl;
-
-/// A pointer to anything that only the driver understands.
-pub type Opaque = *mut c_void;
 
 /// UNICODE_STRING.
 #[repr(C)]
@@ -22,7 +19,7 @@ pub struct UnicodeString {
     /// Bytes of room.
     pub maximum_length: Cell<u16>,
     /// The text.
-    pub buffer: Cell<*mut u16>,
+    pub buffer: Cell<u64>,
 }
 
 /// LIST_ENTRY.
@@ -47,17 +44,6 @@ pub const IRP_MJ_SYSTEM_CONTROL: u8 = 0x17;
 /// IRP_MJ_PNP
 pub const IRP_MJ_PNP: u8 = 0x1b;
 
-/// A driver's dispatch routine.
-pub type Dispatch = extern "win64" fn(*const DeviceObject, *const Irp) -> NtStatus;
-/// DRIVER_INITIALIZE.
-pub type DriverEntry = extern "win64" fn(*const DriverObject, *const UnicodeString) -> NtStatus;
-/// DRIVER_ADD_DEVICE.
-pub type AddDevice = extern "win64" fn(*const DriverObject, *const DeviceObject) -> NtStatus;
-/// DRIVER_UNLOAD.
-pub type DriverUnload = extern "win64" fn(*const DriverObject);
-/// IO_COMPLETION_ROUTINE.
-pub type Completion = extern "win64" fn(*const DeviceObject, *const Irp, Opaque) -> NtStatus;
-
 /// DRIVER_OBJECT.
 #[repr(C)]
 pub struct DriverObject {
@@ -74,23 +60,23 @@ pub struct DriverObject {
     /// Size of the image.
     pub driver_size: Cell<u32>,
     /// Opaque.
-    pub driver_section: Cell<Opaque>,
+    pub driver_section: Cell<u64>,
     /// The extension with AddDevice.
     pub driver_extension: Cell<*const DriverExtension>,
     /// `\Driver\NAME`.
     pub driver_name: UnicodeString,
     /// Path of the hardware description key.
-    pub hardware_database: Cell<Opaque>,
+    pub hardware_database: Cell<u64>,
     /// Null.
-    pub fast_io_dispatch: Cell<Opaque>,
+    pub fast_io_dispatch: Cell<u64>,
     /// The image's entry point.
     pub driver_init: Cell<u64>,
     /// StartIo, if the driver uses it.
     pub driver_start_io: Cell<u64>,
     /// Unload routine.
-    pub driver_unload: Cell<Option<DriverUnload>>,
+    pub driver_unload: Cell<u64>,
     /// Dispatch routines.
-    pub major_function: [Cell<Option<Dispatch>>; MAJOR_FUNCTIONS],
+    pub major_function: [Cell<u64>; MAJOR_FUNCTIONS],
 }
 
 const _: () = assert!(size_of::<DriverObject>() == 0x150);
@@ -103,7 +89,7 @@ pub struct DriverExtension {
     /// Back to the driver object.
     pub driver_object: Cell<*const DriverObject>,
     /// AddDevice.
-    pub add_device: Cell<Option<AddDevice>>,
+    pub add_device: Cell<u64>,
     /// Times the reinitialization routine ran.
     pub count: Cell<u32>,
     /// Name of the service key.
@@ -139,15 +125,15 @@ pub struct DeviceObject {
     /// IRP of StartIo and adapter channels.
     pub current_irp: Cell<*const Irp>,
     /// Timer.
-    pub timer: Cell<Opaque>,
+    pub timer: Cell<u64>,
     /// DO_ flags.
     pub flags: Cell<u32>,
     /// FILE_ characteristics.
     pub characteristics: Cell<u32>,
     /// Volume parameters.
-    pub vpb: Cell<Opaque>,
+    pub vpb: Cell<u64>,
     /// The driver's extension.
-    pub device_extension: Cell<Opaque>,
+    pub device_extension: Cell<u64>,
     /// FILE_DEVICE_ type.
     pub device_type: Cell<u32>,
     /// Stack locations that an IRP for this device needs.
@@ -163,7 +149,7 @@ pub struct DeviceObject {
     /// Active threads.
     pub active_thread_count: Cell<u32>,
     /// Security descriptor.
-    pub security_descriptor: Cell<Opaque>,
+    pub security_descriptor: Cell<u64>,
     /// Lock.
     pub device_lock: Cell<[u64; 3]>,
     /// Sector size.
@@ -171,9 +157,9 @@ pub struct DeviceObject {
     /// Spare.
     pub spare1: Cell<u16>,
     /// Private extension.
-    pub device_object_extension: Cell<Opaque>,
+    pub device_object_extension: Cell<u64>,
     /// Reserved.
-    pub reserved: Cell<Opaque>,
+    pub reserved: Cell<u64>,
 }
 
 const _: () = assert!(size_of::<DeviceObject>() == 0x150);
@@ -194,7 +180,7 @@ pub struct Irp {
     /// IRP_ flags.
     pub flags: Cell<u32>,
     /// AssociatedIrp.SystemBuffer.
-    pub system_buffer: Cell<Opaque>,
+    pub system_buffer: Cell<u64>,
     /// Of the issuing thread's list.
     pub thread_list_entry: [Cell<u64>; 2],
     /// IoStatus.Status.
@@ -204,13 +190,13 @@ pub struct Irp {
     /// KPROCESSOR_MODE of the request.
     pub requestor_mode: Cell<u8>,
     /// A lower driver returned STATUS_PENDING.
-    pub pending_returned: Cell<bool>,
+    pub pending_returned: Cell<u8>,
     /// Stack locations.
     pub stack_count: Cell<i8>,
     /// Number of the current one; counts down from `stack_count + 1`.
     pub current_location: Cell<i8>,
     /// Cancel has been asked for.
-    pub cancel: Cell<bool>,
+    pub cancel: Cell<u8>,
     /// IRQL to go back to from the cancel routine.
     pub cancel_irql: Cell<u8>,
     /// Opaque.
@@ -220,25 +206,25 @@ pub struct Irp {
     /// Where the issuer wants the status block.
     pub user_iosb: Cell<*const IoStatusBlock>,
     /// Event to set at the end.
-    pub user_event: Cell<Opaque>,
+    pub user_event: Cell<u64>,
     /// Overlay.
     pub overlay: [Cell<u64>; 2],
     /// Cancel routine.
-    pub cancel_routine: Cell<Opaque>,
+    pub cancel_routine: Cell<u64>,
     /// UserBuffer.
-    pub user_buffer: Cell<Opaque>,
+    pub user_buffer: Cell<u64>,
     /// Tail.Overlay.DriverContext.
     pub driver_context: [Cell<u64>; 4],
     /// Issuing thread.
-    pub thread: Cell<Opaque>,
+    pub thread: Cell<u64>,
     /// Auxiliary buffer.
-    pub auxiliary_buffer: Cell<Opaque>,
+    pub auxiliary_buffer: Cell<u64>,
     /// List entry for the driver.
     pub list_entry: ListEntry,
     /// Tail.Overlay.CurrentStackLocation.
     pub current_stack_location: Cell<*const IoStackLocation>,
     /// Original file object.
-    pub original_file_object: Cell<Opaque>,
+    pub original_file_object: Cell<u64>,
 }
 
 const _: () = assert!(size_of::<Irp>() == 0xd0);
@@ -282,11 +268,11 @@ pub struct IoStackLocation {
     /// The device addressed.
     pub device_object: Cell<*const DeviceObject>,
     /// File object.
-    pub file_object: Cell<Opaque>,
+    pub file_object: Cell<u64>,
     /// Completion routine of the driver above.
-    pub completion_routine: Cell<Option<Completion>>,
+    pub completion_routine: Cell<u64>,
     /// Its context.
-    pub context: Cell<Opaque>,
+    pub context: Cell<u64>,
 }
 
 const _: () = assert!(size_of::<IoStackLocation>() == 0x48);
@@ -300,11 +286,11 @@ pub struct InterfaceHeader {
     /// Version.
     pub version: Cell<u16>,
     /// Context of the routines.
-    pub context: Cell<Opaque>,
+    pub context: Cell<u64>,
     /// Takes a reference.
-    pub reference: Cell<Option<extern "win64" fn(Opaque)>>,
+    pub reference: Cell<u64>,
     /// Gives it back.
-    pub dereference: Cell<Option<extern "win64" fn(Opaque)>>,
+    pub dereference: Cell<u64>,
 }
 
 const _: () = assert!(size_of::<InterfaceHeader>() == 0x20);

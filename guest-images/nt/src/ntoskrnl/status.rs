@@ -1,31 +1,6 @@
-//! NTSTATUS values.
+//! The NTSTATUS values that the exported routines give.
 
-use core::fmt;
-
-/// An NTSTATUS: the top bit says failure.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-#[repr(transparent)]
-pub struct NtStatus(pub u32);
-
-impl NtStatus {
-    /// `NT_SUCCESS`.
-    #[must_use]
-    pub const fn is_success(self) -> bool {
-        self.0 & 0x8000_0000 == 0
-    }
-}
-
-impl fmt::Debug for NtStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#010x}", self.0)
-    }
-}
-
-impl fmt::Display for NtStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#010x}", self.0)
-    }
-}
+pub use crate::ke::NtStatus;
 
 macro_rules! statuses {
     ($($name:ident = $value:literal;)*) => {
@@ -58,6 +33,7 @@ statuses! {
     OBJECT_NAME_INVALID = 0xC000_0033;
     OBJECT_NAME_NOT_FOUND = 0xC000_0034;
     OBJECT_NAME_COLLISION = 0xC000_0035;
+    NOT_FOUND = 0xC000_0225;
     DELETE_PENDING = 0xC000_0056;
     INSUFFICIENT_RESOURCES = 0xC000_009A;
     NOT_SUPPORTED = 0xC000_00BB;

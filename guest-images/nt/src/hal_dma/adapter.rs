@@ -1,0 +1,184 @@
+//! DMA adapters: the records behind the DMA_ADAPTER structures that drivers hold.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+use super::common_buffer::CommonBuffer;
+use super::description::AdapterSettings;
+use super::operations;
+use crate::arch::guarded::Guarded;
+use crate::ke::irql::{self, Irql};
+use crate::ntoskrnl::kernel_memory;
+use crate::ntoskrnl::shared::write_u64;
+use crate::ntoskrnl::verifier::{self, DMA_VIOLATION, Documented};
+use crate::pci::RequesterId;
+
+const TAG: u32 = u32::from_le_bytes(*b"DmaA");
+/// Released adapters that are remembered, so that their use is told apart from a wild pointer.
+const REMEMBERED: usize = 256;
+
+/// An adapter that a driver holds.
+#[derive(Clone, Debug)]
+pub(super) struct Adapter {
+    pub(super) requester: RequesterId,
+    pub(super) settings: AdapterSettings,
+    table: u64,
+}
+
+struct State {
+    adapters: BTreeMap<u64, Adapter>,
+    /// Buffers by adapter; they outlive an adapter that is put too early.
+    buffers: BTreeMap<u64, Vec<CommonBuffer>>,
+    released: VecDeque<(u64, u64)>,
+}
+
+static STATE: Guarded<State> = Guarded::new(State {
+    adapters: BTreeMap::new(),
+    buffers: BTreeMap::new(),
+    released: VecDeque::new(),
+});
+
+/// Adapters that are not put, and common buffers that are not freed.
+#[must_use]
+pub(crate) fn live_counts() -> (usize, usize) {
+    STATE.with(|state| {
+        let buffers = state.buffers.values().map(Vec::len).sum();
+        (state.adapters.len(), buffers)
+    })
+}
+
+/// Makes an adapter; the address of its DMA_ADAPTER, or `None` where memory is short.
+///
+/// The table ends with its version's last member at a guard page: a driver that calls a member which its
+/// version lacks reads unmapped memory.
+pub(super) fn create(requester: RequesterId, settings: AdapterSettings) -> Option<u64> {
+    let entries = operations::table(settings.table_version);
+    let size = entries.len() as u64 * 8;
+    let table = kernel_memory::allocate(size, TAG)?;
+    let Some(adapter) = kernel_memory::allocate(0x10, TAG) else {
+        kernel_memory::free(table);
+        return None;
+    };
+    for (slot, entry) in (table..).step_by(8).zip(entries) {
+        write_u64(slot, entry);
+    }
+    write_u64(table, size);
+    // Version is 1 whatever was asked for (GA-4); Size is that of the public structure.
+    write_u64(adapter, 1 | (0x10 << 16));
+    write_u64(adapter + 8, table);
+    let record = Adapter {
+        requester,
+        settings,
+        table,
+    };
+    STATE.with(|state| state.adapters.insert(adapter, record));
+    Some(adapter)
+}
+
+/// Ends an adapter; says how many common buffers it still had. The structure stays for a while, so that
+/// later use is recognized.
+pub(super) fn put(address: u64) -> usize {
+    let (n_buffers, oldest) = STATE.with(|state| {
+        let Some(adapter) = state.adapters.remove(&address) else {
+            return (0, None);
+        };
+        state.released.push_back((address, adapter.table));
+        let oldest = (state.released.len() > REMEMBERED).then(|| state.released.pop_front());
+        let n_buffers = state.buffers.get(&address).map_or(0, Vec::len);
+        (n_buffers, oldest.flatten())
+    });
+    if let Some((address, table)) = oldest {
+        kernel_memory::free(address);
+        kernel_memory::free(table);
+    }
+    n_buffers
+}
+
+/// The adapter that a routine was called with. A null, released or unknown one is reported by its
+/// documented code, and gives `None`.
+pub(super) fn find(address: u64, routine: &str) -> Option<Adapter> {
+    let (adapter, was_released) = STATE.with(|state| {
+        let was_released = state
+            .released
+            .iter()
+            .any(|(released, _)| *released == address);
+        (state.adapters.get(&address).cloned(), was_released)
+    });
+    if adapter.is_some() {
+        return adapter;
+    }
+    let (id, code) = match (address, was_released) {
+        (0, _) => ("adapter-null", 0x19),
+        (_, true) => ("adapter-used-after-release", 0x18),
+        (_, false) => {
+            verifier::undocumented_violation(
+                "adapter-unknown",
+                format_args!("{routine} with {address:#x}, which is no adapter"),
+            );
+            return None;
+        }
+    };
+    violation(
+        id,
+        format_args!("{routine} with adapter {address:#x}"),
+        [code, address, 0, 0],
+    );
+    None
+}
+
+/// Notes a buffer of an adapter.
+pub(super) fn add_buffer(adapter: u64, buffer: CommonBuffer) {
+    STATE.with(|state| state.buffers.entry(adapter).or_default().push(buffer));
+}
+
+/// Takes the buffer that `matches` off an adapter.
+pub(super) fn take_buffer(
+    adapter: u64,
+    matches: impl Fn(&CommonBuffer) -> bool,
+) -> Option<CommonBuffer> {
+    STATE.with(|state| {
+        let buffers = state.buffers.get_mut(&adapter)?;
+        let position = buffers.iter().position(matches)?;
+        let buffer = buffers.swap_remove(position);
+        if buffers.is_empty() {
+            state.buffers.remove(&adapter);
+        }
+        Some(buffer)
+    })
+}
+
+/// Says which of an adapter's buffers has one of the values that FreeCommonBuffer was given.
+pub(super) fn nearest_buffer(adapter: u64, iova: u64, va: u64) -> Option<(u32, u64, u64)> {
+    STATE.with(|state| {
+        let buffers = state.buffers.get(&adapter)?;
+        let found = buffers
+            .iter()
+            .find(|buffer| buffer.iova == iova)
+            .or_else(|| buffers.iter().find(|buffer| buffer.va == va))?;
+        Some((found.len_bytes, found.iova, found.va))
+    })
+}
+
+/// Requires an exact IRQL (`is_exact`) or one at most `level`: 0xE6/0x13.
+pub(super) fn require_irql(routine: &str, level: Irql, is_exact: bool) {
+    let current = irql::current();
+    let kind = match current {
+        current if is_exact && current != level => 1,
+        current if current > level => 2,
+        _ => return,
+    };
+    violation(
+        "dma-irql",
+        format_args!("{routine} at IRQL {current}, documented: {level}"),
+        [0x13, kind, level.into(), current.into()],
+    );
+}
+
+/// A broken rule with a parameter of bug check 0xE6.
+pub(super) fn violation(id: &str, detail: core::fmt::Arguments<'_>, parameters: [u64; 4]) {
+    let documented = Documented {
+        code: DMA_VIOLATION,
+        parameters,
+    };
+    verifier::violation(id, detail, documented);
+}

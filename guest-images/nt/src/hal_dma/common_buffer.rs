@@ -1,0 +1,388 @@
+//! Common buffers: memory of the HAL's own, or a driver's pages, at one contiguous range of logical addresses.
+
+use alloc::vec::Vec;
+
+use super::adapter::{self, Adapter};
+use super::bounds::Bounds;
+use super::canary;
+use super::from_mdl::{HardwareAccess, Plan};
+use super::iova::IovaRequest;
+use super::sabotage;
+use super::space;
+use crate::log;
+use crate::memory::{
+    self, Cache, GuestPhysAddr, PageLayout, PageRequest, Pfn, Protection, VirtAddr,
+};
+use crate::ntoskrnl::verifier;
+use crate::pci::RequesterId;
+use crate::vtd::{self, Permissions};
+
+const PAGE_BYTES: u64 = 0x1000;
+const PAGE_LEN: usize = 0x1000;
+/// Pages of a 2 MiB chunk.
+const LARGE_PAGES: u64 = 512;
+/// Tells a buffer's poison from pool poison in a dump.
+const POISON: u8 = 0xB5;
+
+/// A buffer as the adapter remembers it.
+#[derive(Clone, Debug)]
+pub(super) struct CommonBuffer {
+    pub(super) len_bytes: u32,
+    pub(super) iova: u64,
+    pub(super) va: u64,
+    /// What FreeCommonBuffer must say; `None` where the documents do not tell.
+    pub(super) cache_enabled: Option<bool>,
+    requester: RequesterId,
+    n_pages: u64,
+    backing: Backing,
+}
+
+#[derive(Clone, Debug)]
+enum Backing {
+    /// Pages of the HAL; canaries only without remapping, where a neighbor page can be hit.
+    Hal {
+        pages: Vec<Pfn>,
+        canaries: Option<Canaries>,
+    },
+    /// The driver's pages; its mapping and lock stay its own.
+    Driver,
+}
+
+/// Mapped canary pages before and behind the buffer's.
+#[derive(Clone, Debug)]
+struct Canaries {
+    before: u64,
+    behind: u64,
+    frames: [Pfn; 2],
+}
+
+/// What an allocation asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    pub(super) len_bytes: u32,
+    pub(super) bounds: Bounds,
+    pub(super) cache: Cache,
+    pub(super) is_large: bool,
+    pub(super) cache_enabled: Option<bool>,
+}
+
+/// Allocates a common buffer; gives VA and logical address.
+pub(super) fn allocate(
+    adapter_address: u64,
+    adapter: &Adapter,
+    request: Request,
+) -> Option<(u64, u64)> {
+    let bounds = request.bounds.within(adapter.settings.bounds);
+    let len = u64::from(request.len_bytes);
+    if !bounds.have_room(len) {
+        return None;
+    }
+    let grain = if request.is_large { LARGE_PAGES } else { 1 };
+    let n_pages = len.div_ceil(PAGE_BYTES).checked_next_multiple_of(grain)?;
+    let request = Request { bounds, ..request };
+    let buffer = if vtd::is_enabled() {
+        remapped(adapter, &request, n_pages, grain)?
+    } else {
+        physical(adapter, &request, n_pages, grain)?
+    };
+    let tail = usize::try_from(n_pages * PAGE_BYTES - len).ok()?;
+    crate::ntoskrnl::shared::fill(buffer.va, len, POISON);
+    canary::fill(buffer.va + len, tail);
+    let addresses = (buffer.va, buffer.iova);
+    adapter::add_buffer(adapter_address, buffer);
+    Some(addresses)
+}
+
+/// Scattered pages, contiguous for CPU and device by their page tables.
+fn remapped(
+    adapter: &Adapter,
+    request: &Request,
+    n_pages: u64,
+    grain: u64,
+) -> Option<CommonBuffer> {
+    let layout = if grain == 1 {
+        PageLayout::Scattered
+    } else {
+        PageLayout::Chunks(grain)
+    };
+    let pages = pages(n_pages, Bounds::of_width(64), layout)?;
+    let pfns: Vec<u64> = pages.iter().map(|page| page.raw()).collect();
+    let iovas = IovaRequest {
+        pfns: &pfns,
+        align_bytes: grain * PAGE_BYTES,
+        bounds: request.bounds,
+    };
+    let Some(va) = map_for_cpu(&pages, request.cache) else {
+        release(&pages);
+        return None;
+    };
+    let Some(iova) = space::map(adapter.requester, &pages, iovas, Permissions::ReadWrite) else {
+        unmap_for_cpu(va);
+        release(&pages);
+        return None;
+    };
+    Some(CommonBuffer {
+        len_bytes: request.len_bytes,
+        iova,
+        va,
+        cache_enabled: request.cache_enabled,
+        requester: adapter.requester,
+        n_pages,
+        backing: Backing::Hal {
+            pages,
+            canaries: None,
+        },
+    })
+}
+
+/// One physical run inside the bounds, between canary pages where there is room for them.
+fn physical(
+    adapter: &Adapter,
+    request: &Request,
+    n_pages: u64,
+    grain: u64,
+) -> Option<CommonBuffer> {
+    let (pages, canaries) = match pages_with_canaries(request, n_pages, grain) {
+        Some((pages, canaries)) => (pages, Some(canaries)),
+        None => {
+            let layout = if grain == 1 {
+                PageLayout::Contiguous
+            } else {
+                PageLayout::Chunks(grain)
+            };
+            let pages = pages(n_pages, request.bounds, layout)?;
+            let is_run = pages
+                .windows(2)
+                .all(|pair| pair[1].raw() == pair[0].raw() + 1);
+            if !is_run {
+                release(&pages);
+                return None;
+            }
+            (pages, None)
+        }
+    };
+    let Some(va) = map_for_cpu(&pages, request.cache) else {
+        release(&pages);
+        if let Some(canaries) = canaries {
+            canaries.remove();
+        }
+        return None;
+    };
+    Some(CommonBuffer {
+        len_bytes: request.len_bytes,
+        iova: pages[0].start().raw(),
+        va,
+        cache_enabled: request.cache_enabled,
+        requester: adapter.requester,
+        n_pages,
+        backing: Backing::Hal { pages, canaries },
+    })
+}
+
+fn pages_with_canaries(
+    request: &Request,
+    n_pages: u64,
+    grain: u64,
+) -> Option<(Vec<Pfn>, Canaries)> {
+    if grain != 1 {
+        return None;
+    }
+    let wider = Bounds {
+        minimum: request.bounds.minimum.saturating_sub(PAGE_BYTES),
+        maximum: request.bounds.maximum.saturating_add(PAGE_BYTES),
+    };
+    let mut run = pages(n_pages + 2, wider, PageLayout::Contiguous)?;
+    let start = run[1].start().raw();
+    let last = run.pop()?;
+    let first = run.remove(0);
+    if !request.bounds.hold(start, u64::from(request.len_bytes)) {
+        run.extend([first, last]);
+        release(&run);
+        return None;
+    }
+    match Canaries::put(first, last) {
+        Some(canaries) => Some((run, canaries)),
+        None => {
+            run.extend([first, last]);
+            release(&run);
+            None
+        }
+    }
+}
+
+impl Canaries {
+    fn put(first: Pfn, last: Pfn) -> Option<Self> {
+        let before = map_for_cpu(&[first], Cache::Cached)?;
+        let Some(behind) = map_for_cpu(&[last], Cache::Cached) else {
+            unmap_for_cpu(before);
+            return None;
+        };
+        canary::fill(before, PAGE_LEN);
+        canary::fill(behind, PAGE_LEN);
+        Some(Self {
+            before,
+            behind,
+            frames: [first, last],
+        })
+    }
+
+    fn check(&self, buffer: &CommonBuffer) {
+        let end = buffer.iova + buffer.n_pages * PAGE_BYTES;
+        report_damage(
+            buffer,
+            self.before,
+            PAGE_LEN,
+            buffer.iova - PAGE_BYTES,
+            "before",
+        );
+        report_damage(buffer, self.behind, PAGE_LEN, end, "behind");
+    }
+
+    fn remove(self) {
+        unmap_for_cpu(self.before);
+        unmap_for_cpu(self.behind);
+        release(&self.frames);
+    }
+}
+
+/// Makes a common buffer of a driver's pages; gives the logical address.
+pub(super) fn create_from_plan(
+    adapter_address: u64,
+    adapter: &Adapter,
+    plan: &Plan,
+) -> Option<u64> {
+    let n_pages = plan.pfns.len() as u64;
+    let iova = if vtd::is_enabled() {
+        map_driver_pages(adapter, plan)?
+    } else {
+        *plan.pfns.first()? * PAGE_BYTES
+    };
+    let buffer = CommonBuffer {
+        len_bytes: plan.len_bytes,
+        iova,
+        va: plan.system_va,
+        cache_enabled: None,
+        requester: adapter.requester,
+        n_pages,
+        backing: Backing::Driver,
+    };
+    adapter::add_buffer(adapter_address, buffer);
+    Some(iova)
+}
+
+fn map_driver_pages(adapter: &Adapter, plan: &Plan) -> Option<u64> {
+    let permissions = match plan.access {
+        HardwareAccess::ReadOnly => Permissions::Read,
+        HardwareAccess::WriteOnly => Permissions::Write,
+        HardwareAccess::ReadWrite => Permissions::ReadWrite,
+    };
+    let pages: Vec<Pfn> = plan.pfns.iter().copied().map(Pfn::new).collect();
+    let map = |range: core::ops::Range<usize>| {
+        let request = IovaRequest {
+            pfns: plan.pfns.get(range.clone())?,
+            align_bytes: PAGE_BYTES,
+            bounds: plan.bounds,
+        };
+        space::map(adapter.requester, pages.get(range)?, request, permissions)
+    };
+    if sabotage::is_split_logical() && pages.len() > 1 {
+        // Negative control: the second half goes elsewhere, the address claims to be one range.
+        let first = map(0..pages.len() / 2);
+        map(pages.len() / 2..pages.len());
+        return first;
+    }
+    map(0..pages.len())
+}
+
+/// Ends a buffer that has been taken off its adapter.
+pub(super) fn free(buffer: CommonBuffer) {
+    if vtd::is_enabled() && !sabotage::is_leave_mapping() {
+        let n_pages = match &buffer.backing {
+            Backing::Driver if sabotage::is_split_logical() && buffer.n_pages > 1 => {
+                buffer.n_pages / 2
+            }
+            Backing::Driver | Backing::Hal { .. } => buffer.n_pages,
+        };
+        if !space::unmap(buffer.requester, buffer.iova, n_pages) {
+            log!("hal: {:#x} was not mapped when it was freed", buffer.iova);
+        }
+    }
+    let tail_start = u64::from(buffer.len_bytes);
+    let tail = usize::try_from(buffer.n_pages * PAGE_BYTES - tail_start).unwrap_or(0);
+    if let Backing::Hal { pages, canaries } = &buffer.backing {
+        report_damage(
+            &buffer,
+            buffer.va + tail_start,
+            tail,
+            buffer.iova + tail_start,
+            "in the tail of",
+        );
+        if let Some(canaries) = canaries {
+            canaries.check(&buffer);
+        }
+        unmap_for_cpu(buffer.va);
+        release(pages);
+        if let Some(canaries) = canaries.clone() {
+            canaries.remove();
+        }
+    }
+}
+
+/// Checks canary bytes at the CPU's address `va`, which lie at `logical` for the device.
+fn report_damage(buffer: &CommonBuffer, va: u64, len_bytes: usize, logical: u64, place: &str) {
+    if let Some(damage) = canary::damage(va, len_bytes) {
+        let first = logical + damage.offset as u64;
+        adapter::violation(
+            "common-buffer-overrun",
+            format_args!(
+                "{} bytes {place} the common buffer at {:#x} (length {:#x}) were overwritten, the first at \
+                 {first:#x}: {:02x?}",
+                damage.count, buffer.iova, buffer.len_bytes, damage.seen
+            ),
+            [
+                0x0F,
+                if place == "before" { 4 } else { 5 },
+                buffer.va,
+                first,
+            ],
+        );
+    }
+}
+
+fn pages(n_pages: u64, bounds: Bounds, layout: PageLayout) -> Option<Vec<Pfn>> {
+    let pages = memory::allocate_pages(&PageRequest {
+        pages: n_pages,
+        low: GuestPhysAddr::new(bounds.minimum),
+        high: GuestPhysAddr::new(bounds.maximum),
+        layout,
+    });
+    if pages.len() as u64 == n_pages {
+        return Some(pages);
+    }
+    release(&pages);
+    None
+}
+
+fn release(pages: &[Pfn]) {
+    if let Err(frame) = memory::free_pages(pages) {
+        verifier::finding(
+            "hal-frame-freed-twice",
+            format_args!(
+                "frame {:#x} of a common buffer is not allocated",
+                frame.raw()
+            ),
+        );
+    }
+}
+
+fn map_for_cpu(pages: &[Pfn], cache: Cache) -> Option<u64> {
+    memory::map_pages(pages, cache, Protection::ReadWrite)
+        .ok()
+        .map(VirtAddr::as_u64)
+}
+
+fn unmap_for_cpu(va: u64) {
+    if memory::unmap(VirtAddr::new(va)).is_err() {
+        log!("hal: {va:#x} was not mapped when it was freed");
+    }
+}

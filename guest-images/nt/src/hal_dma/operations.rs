@@ -1,0 +1,471 @@
+//! The routines of DMA_OPERATIONS that this kernel has, and the tables of each version.
+
+use alloc::vec::Vec;
+use core::cell::Cell;
+
+use super::adapter::{self, Adapter, require_irql, violation};
+use super::common_buffer::{self, Request};
+use super::description::{DESCRIPTION_BYTES, OLD_DESCRIPTION_BYTES, settings};
+use super::from_mdl::{self, MdlSnapshot, RawConfiguration, Refusal};
+use super::{later, sabotage, space};
+use crate::hal_dma::bounds::Bounds;
+use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
+use crate::log;
+use crate::mdl::{MDL_HEADER_BYTES, Mdl, PAGES_LOCKED, PARTIAL, SOURCE_IS_NONPAGED_POOL};
+use crate::memory::Cache;
+use crate::ntoskrnl::io_mdl::MAX_CHAIN;
+use crate::ntoskrnl::shared::{fill, optional, read_bytes, read_into, read_u64, shared, write_u64};
+use crate::ntoskrnl::status::{self, NtStatus};
+use crate::ntoskrnl::verifier;
+use crate::pnp::device;
+use crate::vtd;
+
+/// Size of the transfer context that drivers provide.
+const TRANSFER_CONTEXT_BYTES: u64 = 128;
+/// Pages of a chain that are looked at: 4 GiB.
+const MAX_CHAIN_PAGES: u64 = 1 << 20;
+/// DOMAIN_COMMON_BUFFER_LARGE_PAGE
+const LARGE_PAGE: u32 = 1;
+
+/// The table of a version: Size (filled in by the caller), then the members in their order. Versions 1 and 2
+/// end where their headers end.
+pub(super) fn table(version: u32) -> Vec<u64> {
+    let members: [*const (); 40] = [
+        core::ptr::null(),
+        put_dma_adapter as *const (),
+        allocate_common_buffer as *const (),
+        free_common_buffer as *const (),
+        later::allocate_adapter_channel as *const (),
+        later::flush_adapter_buffers as *const (),
+        later::free_adapter_channel as *const (),
+        later::free_map_registers as *const (),
+        later::map_transfer as *const (),
+        get_dma_alignment as *const (),
+        later::read_dma_counter as *const (),
+        later::get_scatter_gather_list as *const (),
+        later::put_scatter_gather_list as *const (),
+        later::calculate_scatter_gather_list as *const (),
+        later::build_scatter_gather_list as *const (),
+        later::build_mdl_from_scatter_gather_list as *const (),
+        get_dma_adapter_info as *const (),
+        later::get_dma_transfer_info as *const (),
+        initialize_dma_transfer_context as *const (),
+        allocate_common_buffer_ex as *const (),
+        later::allocate_adapter_channel_ex as *const (),
+        later::configure_adapter_channel as *const (),
+        later::cancel_adapter_channel as *const (),
+        later::map_transfer_ex as *const (),
+        later::get_scatter_gather_list_ex as *const (),
+        later::build_scatter_gather_list_ex as *const (),
+        later::flush_adapter_buffers_ex as *const (),
+        later::free_adapter_object as *const (),
+        later::cancel_mapped_transfer as *const (),
+        later::allocate_domain_common_buffer as *const (),
+        flush_dma_buffer as *const (),
+        later::join_dma_domain as *const (),
+        later::leave_dma_domain as *const (),
+        later::get_dma_domain as *const (),
+        allocate_common_buffer_with_bounds as *const (),
+        later::allocate_common_buffer_vector as *const (),
+        later::get_common_buffer_from_vector_by_index as *const (),
+        later::free_common_buffer_from_vector as *const (),
+        later::free_common_buffer_vector as *const (),
+        create_common_buffer_from_mdl as *const (),
+    ];
+    let len = match version {
+        1 => 0x68 / 8,
+        2 => 0x80 / 8,
+        _ => members.len(),
+    };
+    members[..len]
+        .iter()
+        .map(|member| member.expose_provenance() as u64)
+        .collect()
+}
+
+/// `IoGetDmaAdapter` (wdm.h): rules GA-1 to GA-12. IRQL PASSIVE_LEVEL. Null for a description that breaks a rule
+/// or a device that PnP does not know. Documented misuse: 0xE6/0x25 (unknown version).
+pub(crate) extern "win64" fn io_get_dma_adapter(
+    pdo: u64,
+    description: u64,
+    n_registers: u64,
+) -> u64 {
+    require_irql("IoGetDmaAdapter", PASSIVE_LEVEL, true);
+    let Some(requester) = device::requester_of(pdo) else {
+        log!("IoGetDmaAdapter: GA-10: {pdo:#x} is no physical device object");
+        return 0;
+    };
+    let mut bytes = [0; DESCRIPTION_BYTES];
+    let version = shared::<Cell<u32>>(description).get();
+    let len = if version >= 3 {
+        DESCRIPTION_BYTES
+    } else {
+        OLD_DESCRIPTION_BYTES
+    };
+    read_into(description, &mut bytes[..len]);
+    let settings = match settings(&bytes) {
+        Ok(settings) => settings,
+        Err(refused) => {
+            log!("IoGetDmaAdapter: {}: {}", refused.rule, refused.why);
+            if refused.rule == "GA-3" {
+                let parameters = [0x25, version.into(), 0, 0];
+                violation(
+                    "device-description-version",
+                    format_args!("version {version}"),
+                    parameters,
+                );
+            }
+            return 0;
+        }
+    };
+    if !space::attach(requester) {
+        return 0;
+    }
+    match adapter::create(requester, settings) {
+        Some(address) => {
+            shared::<Cell<u32>>(n_registers).set(settings.map_registers);
+            address
+        }
+        None => 0,
+    }
+}
+
+/// `PutDmaAdapter`: rules PA-1 to PA-3. IRQL <= DISPATCH_LEVEL. Documented misuse: 0xE6/0x07 (common buffers left).
+extern "win64" fn put_dma_adapter(adapter: u64) {
+    require_irql("PutDmaAdapter", DISPATCH_LEVEL, false);
+    if adapter::find(adapter, "PutDmaAdapter").is_none() {
+        return;
+    }
+    let n_buffers = adapter::put(adapter);
+    if n_buffers > 0 {
+        violation(
+            "adapter-put-with-common-buffers",
+            format_args!("PutDmaAdapter with {n_buffers} common buffers left"),
+            [0x07, adapter, n_buffers as u64, 0],
+        );
+    }
+}
+
+/// `AllocateCommonBuffer`: rules AC-1 to AC-10. IRQL PASSIVE_LEVEL. VA, or null.
+extern "win64" fn allocate_common_buffer(
+    adapter: u64,
+    len_bytes: u32,
+    logical: u64,
+    cache_enabled: u8,
+) -> u64 {
+    let routine = "AllocateCommonBuffer";
+    require_irql(routine, PASSIVE_LEVEL, true);
+    let Some(record) = adapter::find(adapter, routine) else {
+        return 0;
+    };
+    let n_pages = len_bytes.div_ceil(0x1000);
+    if n_pages > record.settings.map_registers {
+        verifier::finding(
+            "common-buffer-exceeds-map-registers",
+            format_args!(
+                "AC-6: {n_pages} pages, {} map registers",
+                record.settings.map_registers
+            ),
+        );
+    }
+    let request = Request {
+        len_bytes,
+        bounds: Bounds::of_width(64),
+        // AC-3: always cached on x64, whatever the flag says.
+        cache: Cache::Cached,
+        is_large: false,
+        cache_enabled: Some(cache_enabled != 0),
+    };
+    give(adapter, &record, request, logical)
+}
+
+/// `AllocateCommonBufferEx`: rules AX-1 to AX-5. IRQL PASSIVE_LEVEL. VA, or null.
+extern "win64" fn allocate_common_buffer_ex(
+    adapter: u64,
+    maximum: u64,
+    len_bytes: u32,
+    logical: u64,
+    cache_enabled: u8,
+    _node: u32,
+) -> u64 {
+    let routine = "AllocateCommonBufferEx";
+    require_irql(routine, PASSIVE_LEVEL, true);
+    let Some(record) = adapter::find(adapter, routine) else {
+        return 0;
+    };
+    let request = Request {
+        len_bytes,
+        bounds: bounds_of(0, maximum),
+        cache: if cache_enabled == 0 {
+            Cache::NonCached
+        } else {
+            Cache::Cached
+        },
+        is_large: false,
+        cache_enabled: Some(cache_enabled != 0),
+    };
+    give(adapter, &record, request, logical)
+}
+
+/// `AllocateCommonBufferWithBounds`: rules AB-1 to AB-10. IRQL PASSIVE_LEVEL. VA, or null.
+#[expect(clippy::too_many_arguments, reason = "the routine's own signature")]
+extern "win64" fn allocate_common_buffer_with_bounds(
+    adapter: u64,
+    minimum: u64,
+    maximum: u64,
+    len_bytes: u32,
+    flags: u32,
+    cache_type: u64,
+    _node: u32,
+    logical: u64,
+) -> u64 {
+    let routine = "AllocateCommonBufferWithBounds";
+    require_irql(routine, PASSIVE_LEVEL, true);
+    let Some(record) = adapter::find(adapter, routine) else {
+        return 0;
+    };
+    let cache = match optional::<Cell<u32>>(cache_type).map(Cell::get) {
+        None | Some(1) => Cache::Cached,
+        Some(0) => Cache::NonCached,
+        Some(other) => {
+            log!("{routine}: AB-7: cache type {other} is not supported");
+            return 0;
+        }
+    };
+    if flags & !LARGE_PAGE != 0 {
+        log!("{routine}: AB-6: flags {flags:#x} are not known");
+        return 0;
+    }
+    let request = Request {
+        len_bytes,
+        bounds: bounds_of(minimum, maximum),
+        cache,
+        is_large: flags & LARGE_PAGE != 0,
+        // AB-10: which value belongs to a cache type of null is not documented.
+        cache_enabled: None,
+    };
+    give(adapter, &record, request, logical)
+}
+
+fn give(address: u64, adapter: &Adapter, request: Request, logical: u64) -> u64 {
+    match common_buffer::allocate(address, adapter, request) {
+        Some((va, iova)) => {
+            write_u64(logical, iova);
+            va
+        }
+        None => 0,
+    }
+}
+
+/// Optional pointers to PHYSICAL_ADDRESS; null is no bound.
+fn bounds_of(minimum: u64, maximum: u64) -> Bounds {
+    let value = |pointer: u64| optional::<Cell<u64>>(pointer).map(Cell::get);
+    Bounds {
+        minimum: value(minimum).unwrap_or(0),
+        maximum: value(maximum).unwrap_or(u64::MAX),
+    }
+}
+
+/// `FreeCommonBuffer`: rules FC-1 to FC-4, CM-25, CM-26. IRQL PASSIVE_LEVEL. When it returns, the device has lost
+/// the mapping. Documented misuse: 0xE6/0x03 (freed twice), 0xE6/0x0F (wrote beyond the buffer).
+extern "win64" fn free_common_buffer(
+    adapter: u64,
+    len_bytes: u32,
+    iova: u64,
+    va: u64,
+    cache_enabled: u8,
+) {
+    let routine = "FreeCommonBuffer";
+    require_irql(routine, PASSIVE_LEVEL, true);
+    if adapter::find(adapter, routine).is_none() {
+        return;
+    }
+    let found = adapter::take_buffer(adapter, |buffer| {
+        buffer.len_bytes == len_bytes && buffer.iova == iova && buffer.va == va
+    });
+    let Some(buffer) = found else {
+        report_mismatch(adapter, len_bytes, iova, va);
+        return;
+    };
+    let is_cached = cache_enabled != 0;
+    if buffer
+        .cache_enabled
+        .is_some_and(|expected| expected != is_cached)
+    {
+        verifier::finding(
+            "free-common-buffer-cache",
+            format_args!("FC-2: CacheEnabled {is_cached} differs from the allocation's"),
+        );
+    }
+    common_buffer::free(buffer);
+}
+
+/// Nothing is freed: which buffer was meant is not certain.
+fn report_mismatch(adapter: u64, len_bytes: u32, iova: u64, va: u64) {
+    match adapter::nearest_buffer(adapter, iova, va) {
+        Some((len, right_iova, right_va)) => verifier::finding(
+            "free-common-buffer-mismatch",
+            format_args!(
+                "FC-2: length {len_bytes:#x}, logical address {iova:#x}, virtual address {va:#x}; \
+                 allocated were {len:#x}, {right_iova:#x}, {right_va:#x}; nothing is freed"
+            ),
+        ),
+        None => violation(
+            "common-buffer-freed-twice",
+            format_args!("FreeCommonBuffer of {iova:#x}, which is no common buffer of the adapter"),
+            [0x03, adapter, 0, 0],
+        ),
+    }
+}
+
+/// `CreateCommonBufferFromMdl`: rules CM-1 to CM-27. IRQL PASSIVE_LEVEL. STATUS_SUCCESS,
+/// STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_INSUFFICIENT_RESOURCES.
+extern "win64" fn create_common_buffer_from_mdl(
+    adapter: u64,
+    mdl: u64,
+    configurations: u64,
+    n_configurations: u32,
+    logical: u64,
+) -> NtStatus {
+    let routine = "CreateCommonBufferFromMdl";
+    require_irql(routine, PASSIVE_LEVEL, true);
+    let Some(record) = adapter::find(adapter, routine) else {
+        return status::INVALID_PARAMETER;
+    };
+    let Some(chain) = snapshot(mdl) else {
+        return status::INSUFFICIENT_RESOURCES;
+    };
+    if logical == 0 || (configurations == 0 && n_configurations != 0) {
+        log!("{routine}: CM-21: a required pointer is null");
+        return status::INVALID_PARAMETER;
+    }
+    let configurations = read_configurations(configurations, n_configurations);
+    let request = from_mdl::Request {
+        chain: &chain,
+        configurations: &configurations,
+        adapter: record.settings.bounds,
+        remapping: vtd::is_enabled(),
+    };
+    match from_mdl::check(&request).or_else(|refusal| sabotaged(&request, refusal)) {
+        Ok(plan) => match common_buffer::create_from_plan(adapter, &record, &plan) {
+            Some(iova) => {
+                write_u64(logical, iova);
+                status::SUCCESS
+            }
+            None => {
+                log!("{routine}: CM-22: no room for the mapping");
+                status::INSUFFICIENT_RESOURCES
+            }
+        },
+        Err(refusal) => {
+            log!("{routine}: {}: {}", refusal.rule, refusal.why);
+            refusal.status
+        }
+    }
+}
+
+/// Negative control without remapping: pages that are not contiguous pass for a range.
+fn sabotaged(request: &from_mdl::Request<'_>, refusal: Refusal) -> Result<from_mdl::Plan, Refusal> {
+    if refusal.rule != "CM-9" || !sabotage::is_split_logical() {
+        return Err(refusal);
+    }
+    from_mdl::check(&from_mdl::Request {
+        remapping: true,
+        ..request.clone()
+    })
+}
+
+/// At most one more than there are types: any further one comes twice or is unknown, which the rules find.
+fn read_configurations(address: u64, count: u32) -> Vec<RawConfiguration> {
+    (0..u64::from(count.min(4)))
+        .map(|idx| {
+            let entry = address + idx * size_of::<RawConfiguration>() as u64;
+            RawConfiguration {
+                config_type: shared::<Cell<u32>>(entry).get(),
+                reserved: 0,
+                union: [0, 1, 2, 3].map(|word| read_u64(entry + 8 + word * 8)),
+            }
+        })
+        .collect()
+}
+
+/// Copies what the rules look at. `None` for a chain of absurd size.
+fn snapshot(mdl: u64) -> Option<Vec<MdlSnapshot>> {
+    let mut chain = Vec::new();
+    let mut n_pages = 0u64;
+    let mut next = mdl;
+    while let Some(mdl) = optional::<Mdl>(next) {
+        let has_pages = mdl.has(PAGES_LOCKED | SOURCE_IS_NONPAGED_POOL | PARTIAL);
+        n_pages += if has_pages { mdl.n_pages() } else { 0 };
+        if chain.len() == MAX_CHAIN || n_pages > MAX_CHAIN_PAGES {
+            return None;
+        }
+        let array_bytes = if has_pages {
+            usize::try_from(mdl.n_pages() * 8).ok()?
+        } else {
+            0
+        };
+        let pfns = read_bytes(next + MDL_HEADER_BYTES, array_bytes)
+            .chunks_exact(8)
+            .map(|bytes| {
+                bytes
+                    .iter()
+                    .rev()
+                    .fold(0, |pfn, byte| (pfn << 8) | u64::from(*byte))
+            })
+            .collect();
+        chain.push(MdlSnapshot {
+            flags: mdl.flags.get(),
+            byte_offset: mdl.byte_offset.get(),
+            byte_count: mdl.byte_count.get(),
+            mapped_system_va: mdl.mapped_system_va.get(),
+            pfns,
+        });
+        next = mdl.next.get() as u64;
+    }
+    Some(chain)
+}
+
+/// `GetDmaAlignment`: rules AL-1, AL-2. IRQL PASSIVE_LEVEL. 1: bytes.
+extern "win64" fn get_dma_alignment(adapter: u64) -> u32 {
+    require_irql("GetDmaAlignment", PASSIVE_LEVEL, true);
+    adapter::find(adapter, "GetDmaAlignment");
+    1
+}
+
+/// `GetDmaAdapterInfo`: rule AI-1. IRQL <= DISPATCH_LEVEL. STATUS_SUCCESS, STATUS_NOT_SUPPORTED for a version other
+/// than 1.
+extern "win64" fn get_dma_adapter_info(adapter: u64, info: u64) -> NtStatus {
+    require_irql("GetDmaAdapterInfo", DISPATCH_LEVEL, false);
+    let Some(record) = adapter::find(adapter, "GetDmaAdapterInfo") else {
+        return status::INVALID_PARAMETER;
+    };
+    let word = |offset: u64| shared::<Cell<u32>>(info + offset);
+    if word(0).get() != 1 {
+        return status::NOT_SUPPORTED;
+    }
+    let width = u64::BITS - record.settings.bounds.maximum.leading_zeros();
+    // ReadDmaCounterAvailable, ScatterGatherLimit, DmaAddressWidth, Flags, MinimumTransferUnit.
+    for (offset, value) in [(4, 0), (8, u32::MAX), (0xC, width), (0x10, 0), (0x14, 1)] {
+        word(offset).set(value);
+    }
+    status::SUCCESS
+}
+
+/// `InitializeDmaTransferContext`: rule TC-1. IRQL <= DISPATCH_LEVEL. STATUS_SUCCESS, STATUS_INVALID_PARAMETER.
+extern "win64" fn initialize_dma_transfer_context(adapter: u64, context: u64) -> NtStatus {
+    require_irql("InitializeDmaTransferContext", DISPATCH_LEVEL, false);
+    if adapter::find(adapter, "InitializeDmaTransferContext").is_none() || context == 0 {
+        return status::INVALID_PARAMETER;
+    }
+    fill(context, TRANSFER_CONTEXT_BYTES, 0);
+    status::SUCCESS
+}
+
+/// `FlushDmaBuffer`: rule DD-3. Nothing to do on a coherent machine. STATUS_SUCCESS.
+extern "win64" fn flush_dma_buffer(adapter: u64, _mdl: u64, _read: u8) -> NtStatus {
+    match adapter::find(adapter, "FlushDmaBuffer") {
+        Some(_) => status::SUCCESS,
+        None => status::INVALID_PARAMETER,
+    }
+}

@@ -1,0 +1,31 @@
+//! Mistakes that the HAL makes on purpose, as negative controls of the harness (`sabotage=` on the command
+//! line).
+
+use core::sync::atomic::{AtomicU8, Ordering};
+
+const NONE: u8 = 0;
+const LEAVE_MAPPING: u8 = 1;
+const SPLIT_LOGICAL: u8 = 2;
+
+static CHOSEN: AtomicU8 = AtomicU8::new(NONE);
+
+/// Chooses a sabotage by its name; `false` if it is none of the HAL's.
+pub(crate) fn choose(name: &str) -> bool {
+    let chosen = match name {
+        "nt-leave-mapping" => LEAVE_MAPPING,
+        "nt-split-logical" => SPLIT_LOGICAL,
+        _ => return false,
+    };
+    CHOSEN.store(chosen, Ordering::Relaxed);
+    true
+}
+
+/// FreeCommonBuffer leaves the mapping behind.
+pub(super) fn is_leave_mapping() -> bool {
+    CHOSEN.load(Ordering::Relaxed) == LEAVE_MAPPING
+}
+
+/// CreateCommonBufferFromMdl gives a range that is not contiguous.
+pub(super) fn is_split_logical() -> bool {
+    CHOSEN.load(Ordering::Relaxed) == SPLIT_LOGICAL
+}

@@ -1,0 +1,61 @@
+//! What a driver has left behind when it is unloaded.
+
+use crate::arch::images;
+use crate::console::Event;
+use crate::hal_dma::adapter;
+use crate::ke::{interrupt, thread};
+use crate::log;
+use crate::memory::pool;
+use crate::ntoskrnl::{io_device, io_irp, io_mdl, io_names, mm_mdl, mm_memory, objects_by_handle};
+
+/// Allocations that are named one by one.
+const NAMED_ALLOCATIONS: usize = 16;
+
+/// Writes the `leaks` event; before it, a line for each of the first leaked allocations. Call while the images
+/// are still registered.
+pub(super) fn report() {
+    let live = pool::live();
+    let of_driver = || {
+        live.iter()
+            .filter(|allocation| images::contains(allocation.caller))
+    };
+    for allocation in of_driver().take(NAMED_ALLOCATIONS) {
+        log!(
+            "leak: {} bytes at {:#x}, tag {}, from {}",
+            allocation.len_bytes,
+            allocation.address.as_u64(),
+            alloc::string::String::from_utf8_lossy(&allocation.tag.to_le_bytes()),
+            images::Symbolic(allocation.caller)
+        );
+    }
+    let (adapters, common_buffers) = adapter::live_counts();
+    let memory = mm_memory::counts();
+    let mappings = memory.io_mappings + mm_mdl::mapping_count();
+    let counts = [
+        ("pool_allocations", of_driver().count() as u64),
+        (
+            "pool_bytes",
+            of_driver().map(|allocation| allocation.len_bytes).sum(),
+        ),
+        (
+            "mdls",
+            (io_mdl::live_count() + mm_mdl::page_list_count()) as u64,
+        ),
+        ("contiguous", memory.contiguous as u64),
+        ("adapters", adapters as u64),
+        ("common_buffers", common_buffers as u64),
+        ("mappings", mappings as u64),
+        ("interrupts", interrupt::connected_count() as u64),
+        ("threads", thread::driver_thread_count() as u64),
+        ("handles", objects_by_handle::open_count() as u64),
+        ("irps", io_irp::live_count() as u64),
+        ("devices", io_device::live_count() as u64),
+        ("names", io_names::live_count() as u64),
+    ];
+    let event = counts
+        .into_iter()
+        .fold(Event::new("leaks"), |event, (key, value)| {
+            event.hex(key, value)
+        });
+    event.send();
+}

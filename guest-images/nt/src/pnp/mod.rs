@@ -1,0 +1,15 @@
+//! Plug and play: device stacks for the PCI functions that a driver binds to, requests to them, and the run
+//! from load to unload.
+//!
+//! [`run`] is where the NT side starts; `bus` answers at the bottom of each stack, `requests` sends from the
+//! top, [`device`] keeps the records, [`resources`] lays out resource lists.
+
+mod bus;
+pub mod device;
+mod driver_object;
+mod leaks;
+mod manager;
+mod requests;
+pub mod resources;
+
+pub use manager::run;
