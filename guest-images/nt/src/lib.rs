@@ -23,5 +23,7 @@ pub mod memory;
 pub mod ntoskrnl;
 pub mod pci;
 pub mod pe;
+pub mod pnp;
+pub mod registry;
 pub mod selftest;
 pub mod vtd;

@@ -23,6 +23,7 @@ extern "C" fn kernel_start(start_info: u32) -> ! {
 /// The first system thread.
 fn main_thread(_context: u64) {
     nt::selftest::run();
+    nt::pnp::run();
 }
 
 #[panic_handler]

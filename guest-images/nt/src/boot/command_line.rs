@@ -16,6 +16,8 @@ pub struct Options {
     pub driver: Option<String>,
     /// A mistake the kernel makes on purpose, as a negative control.
     pub sabotage: Option<String>,
+    /// Vendor and device ID of a further PCI function to bind the driver to.
+    pub bind: Option<(u16, u16)>,
     /// Names the test of the kernel itself to run in place of a driver (`all` for all).
     pub selftest: Option<String>,
 }
@@ -36,6 +38,8 @@ pub enum OptionError {
     UnknownKey(String),
     /// The key takes `on` or `off`.
     NotASwitch(String),
+    /// Not `vvvv:dddd`.
+    NotPciIds(String),
     /// A name that is empty.
     EmptyValue(String),
 }
@@ -48,6 +52,7 @@ impl Default for Options {
             strict_imports: Switch::Off,
             driver: None,
             sabotage: None,
+            bind: None,
             selftest: None,
         }
     }
@@ -68,6 +73,7 @@ impl Options {
                 "strict-imports" => options.strict_imports = switch(word, value)?,
                 "driver" => options.driver = Some(name(word, value)?),
                 "sabotage" => options.sabotage = Some(name(word, value)?),
+                "bind" => options.bind = Some(pci_ids(word, value)?),
                 "selftest" => options.selftest = Some(name(word, value)?),
                 _ => return Err(OptionError::UnknownKey(word.to_string())),
             }
@@ -95,6 +101,7 @@ impl fmt::Display for OptionError {
         match self {
             Self::UnknownKey(word) => write!(f, "command line: unknown word `{word}`"),
             Self::NotASwitch(word) => write!(f, "command line: `{word}` takes on or off"),
+            Self::NotPciIds(word) => write!(f, "command line: `{word}` takes vvvv:dddd"),
             Self::EmptyValue(word) => write!(f, "command line: `{word}` lacks its value"),
         }
     }
@@ -106,6 +113,14 @@ fn switch(word: &str, value: &str) -> Result<Switch, OptionError> {
         "off" => Ok(Switch::Off),
         _ => Err(OptionError::NotASwitch(word.to_string())),
     }
+}
+
+fn pci_ids(word: &str, value: &str) -> Result<(u16, u16), OptionError> {
+    let id = |digits: &str| u16::from_str_radix(digits, 16).ok();
+    value
+        .split_once(':')
+        .and_then(|(vendor, device)| Some((id(vendor)?, id(device)?)))
+        .ok_or_else(|| OptionError::NotPciIds(word.to_string()))
 }
 
 fn name(word: &str, value: &str) -> Result<String, OptionError> {
