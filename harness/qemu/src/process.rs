@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,8 +20,8 @@ use crate::tether;
 const STDERR_LOG_MAX_BYTES: u64 = 4 << 20;
 /// Lines of stderr kept for messages.
 const STDERR_TAIL_LINES: usize = 20;
-/// Different meanings kept; there are fewer than that.
-const MEANINGS_MAX: usize = 16;
+/// Known lines kept beside the last ones.
+const KNOWN_LINES_MAX: usize = 8;
 /// How often a wait for the end looks again.
 const WAIT_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -95,8 +95,32 @@ pub struct ChildProcess {
 pub struct StderrRecord {
     /// The last lines.
     pub tail: VecDeque<String>,
-    /// The different known meanings, in order of appearance.
+    /// The first lines of known meaning.
+    pub known: Vec<String>,
+    /// The different meanings, in order of appearance.
     pub meanings: Vec<Meaning>,
+}
+
+impl StderrRecord {
+    fn take(&mut self, line: String) {
+        let follows_panic = self
+            .tail
+            .back()
+            .is_some_and(|last| classify(last) == Some(Meaning::Panicked));
+        let meaning = classify(&line);
+        if let Some(meaning) = meaning
+            && !self.meanings.contains(&meaning)
+        {
+            self.meanings.push(meaning);
+        }
+        if (meaning.is_some() || follows_panic) && self.known.len() < KNOWN_LINES_MAX {
+            self.known.push(line.clone());
+        }
+        if self.tail.len() == STDERR_TAIL_LINES {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line);
+    }
 }
 
 impl ChildProcess {
@@ -225,17 +249,10 @@ fn keep_stderr(pipe: ChildStderr, mut log: File, record: &Mutex<StderrRecord>) {
     let mut room = STDERR_LOG_MAX_BYTES;
     while let Ok(Some(line)) = lines.next_line() {
         room = write_bounded(&mut log, &line, room);
-        let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(meaning) = classify(&line.text)
-            && !record.meanings.contains(&meaning)
-            && record.meanings.len() < MEANINGS_MAX
-        {
-            record.meanings.push(meaning);
-        }
-        if record.tail.len() == STDERR_TAIL_LINES {
-            record.tail.pop_front();
-        }
-        record.tail.push_back(line.text);
+        record
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(line.text);
     }
 }
 
@@ -260,16 +277,6 @@ pub fn describe_exit(status: ExitStatus) -> String {
     }
 }
 
-/// Reads a whole pipe, at most `max_bytes` of it.
-///
-/// # Errors
-/// Reading fails.
-pub fn read_bounded(pipe: impl Read, max_bytes: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    pipe.take(max_bytes).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// Joins arguments into one line fit for a shell, for logs.
 #[must_use]
 pub fn shell_line<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> String {
@@ -288,6 +295,20 @@ pub fn shell_line<'a>(words: impl IntoIterator<Item = &'a OsStr>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn known_lines_outlive_a_flood_and_a_panic_keeps_its_message() {
+        let mut record = StderrRecord::default();
+        record.take("thread 'main' panicked at src/x.rs:1:2:".into());
+        record.take("index out of bounds".into());
+        for number in 0..1000 {
+            record.take(format!("frame {number}"));
+        }
+        assert_eq!(record.known[1], "index out of bounds");
+        assert_eq!(record.known.len(), 2);
+        assert_eq!(record.tail.len(), STDERR_TAIL_LINES);
+        assert_eq!(record.meanings, [Meaning::Panicked]);
+    }
 
     #[test]
     fn shell_line_quotes_what_a_shell_would_eat() {

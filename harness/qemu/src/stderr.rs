@@ -1,7 +1,8 @@
 //! What QEMU says on stderr, and what it means.
 //!
 //! QEMU tells most of its troubles nowhere else: a vfio-user connection that broke raises no QMP
-//! event, it is only printed. [`classify`] knows the lines that matter.
+//! event, it is only printed. [`classify`] knows the lines that matter; those of our own device process
+//! are among them.
 
 /// What a known line of QEMU means for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,8 @@ pub enum Meaning {
     Signal,
     /// An option or device that this QEMU does not know.
     OptionRefused,
+    /// A Rust program found a bug in itself; the next line says which.
+    Panicked,
 }
 
 impl Meaning {
@@ -42,6 +45,7 @@ impl Meaning {
             Self::FileMissing => "QEMU lacks a file it was told to load",
             Self::Signal => "QEMU was ended by a signal",
             Self::OptionRefused => "this QEMU does not know an option or a device",
+            Self::Panicked => "it found a bug in itself",
         }
     }
 }
@@ -65,6 +69,7 @@ const KNOWN: &[(&str, Meaning)] = &[
     ("Error loading uncompressed kernel", Meaning::FileMissing),
     ("terminating on signal", Meaning::Signal),
     ("is not a valid device model name", Meaning::OptionRefused),
+    ("' panicked at ", Meaning::Panicked),
     ("invalid option", Meaning::OptionRefused),
     ("Property '", Meaning::OptionRefused),
     ("Parameter '", Meaning::OptionRefused),

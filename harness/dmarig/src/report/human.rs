@@ -80,11 +80,12 @@ impl<W: Write> HumanReport<W> {
             Event::Sabotage {
                 name, struck: 0, ..
             } => format!("note: the sabotage {name} never struck"),
+            // Any other ending is the verdict of a case, and told there.
             Event::BootEnded {
-                how: BootEnding::Clean,
+                how: BootEnding::Interrupted,
+                detail,
                 ..
-            } => String::new(),
-            Event::BootEnded { boot, detail, .. } => format!("boot {boot}: {detail}"),
+            } => detail.clone(),
             Event::RunEnded(summary) => self.summary(summary),
             _ => String::new(),
         }

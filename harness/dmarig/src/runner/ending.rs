@@ -119,8 +119,13 @@ pub fn quote(stderr: &StderrRecord) -> String {
         text.push_str(": ");
         text.push_str(meaning.explanation());
     }
-    let skipped = stderr.tail.len().saturating_sub(QUOTED_LINES);
-    for line in stderr.tail.iter().skip(skipped) {
+    let last = stderr.tail.len().saturating_sub(QUOTED_LINES);
+    let lines: Vec<&String> = if stderr.known.is_empty() {
+        stderr.tail.iter().skip(last).collect()
+    } else {
+        stderr.known.iter().take(QUOTED_LINES).collect()
+    };
+    for line in lines {
         text.push_str("\n  ");
         text.push_str(line);
     }
@@ -162,6 +167,7 @@ mod tests {
         let stderr = StderrRecord {
             tail: ["vfio: DMA mapping failed, unable to continue".to_owned()].into(),
             meanings: vec![Meaning::MappingFailed],
+            ..StderrRecord::default()
         };
         let words = words(BUG_CHECK);
         let ending = Ending::from_qemu_exit(ExitStatus::from_raw(6), words.as_ref(), &stderr);

@@ -62,7 +62,7 @@ fn red_case_names_rule_buffer_address_and_both_bytes() {
         Event::BootEnded {
             boot: 1,
             how: BootEnding::BugCheck,
-            detail: "the guest stopped with bug check 0xe6".into()
+            detail: "told at its case".into()
         },
         Event::RunEnded(Summary {
             passed: 1,
