@@ -43,7 +43,11 @@ fn cases() -> Vec<(String, String, Expected)> {
     for name in selftest::names() {
         let line = format!("\"name\":\"{name}\",\"status\":\"pass\"");
         let exit = ExitCode::Clean;
-        cases.push((name.into(), format!("selftest={name}"), Expected { exit, line }));
+        cases.push((
+            name.into(),
+            format!("selftest={name}"),
+            Expected { exit, line },
+        ));
     }
     for (name, end) in selftest::fatal_names() {
         let (exit, line) = match end {
@@ -53,13 +57,22 @@ fn cases() -> Vec<(String, String, Expected)> {
             ),
             End::Panic => (ExitCode::Panic, "\"event\":\"panic\"".into()),
         };
-        cases.push((name.into(), format!("selftest={name}"), Expected { exit, line }));
+        cases.push((
+            name.into(),
+            format!("selftest={name}"),
+            Expected { exit, line },
+        ));
     }
+    cases.extend(environment_cases());
+    cases
+}
+
+/// What the machine or the harness can get wrong.
+fn environment_cases() -> Vec<(String, String, Expected)> {
     let line = "command line: unknown word `remaping=on`".into();
     let exit = ExitCode::EnvironmentMissing;
     let name = "misspelled_command_line_is_refused_by_name".into();
-    cases.push((name, "remaping=on".into(), Expected { exit, line }));
-    cases
+    vec![(name, "remaping=on".into(), Expected { exit, line })]
 }
 
 fn trial(name: String, words: String, expected: Expected, machine: Option<Machine>) -> Trial {
@@ -106,14 +119,31 @@ impl Machine {
     fn command(&self, words: &str, log: &Path) -> Command {
         let mut command = Command::new(&self.qemu);
         command
-            .args(["-machine", "q35,memory-backend=ram", "-accel", "tcg", "-cpu", "max"])
-            .args(["-m", MEMORY, "-bios", "qboot.rom", "-nodefaults", "-no-reboot"])
+            .args([
+                "-machine",
+                "q35,memory-backend=ram",
+                "-accel",
+                "tcg",
+                "-cpu",
+                "max",
+            ])
+            .args([
+                "-m",
+                MEMORY,
+                "-bios",
+                "qboot.rom",
+                "-nodefaults",
+                "-no-reboot",
+            ])
             .args(["-display", "none"])
             .arg("-object")
-            .arg(format!("memory-backend-memfd,id=ram,size={MEMORY},share=on"))
+            .arg(format!(
+                "memory-backend-memfd,id=ram,size={MEMORY},share=on"
+            ))
             .args(["-device", "intel-iommu,caching-mode=on,intremap=off"])
             .args(["-device", "isa-debug-exit,iobase=0xf4"])
             .args(["-device", "pcie-root-port,id=port0,chassis=1"])
+            .args(["-device", "nvme,bus=port0,serial=1"])
             .args(["-device", "edu"])
             .arg("-debugcon")
             .arg(format!("file:{}", log.display()))

@@ -13,6 +13,7 @@ use crate::arch::{apic, descriptors, processor, vectors};
 use crate::console::Event;
 use crate::ke::{self, thread};
 use crate::memory::{self, Cache, GuestPhysAddr, Protection, Section, layout};
+use crate::{acpi, pci, vtd};
 
 /// What the firmware and the harness handed over.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ pub unsafe fn start(start_info: u64, kernel: &[Section], main: fn(u64)) -> ! {
     BOOT_INFO.with(|slot| *slot = Some(info));
     announce(info);
     apic::initialize().expect("memory has just come up");
+    bring_up_devices(info).unwrap_or_else(|error| refuse(error.as_ref()));
     ke::start().expect("memory has just come up");
     thread::create("main", thread::Start::Kernel(main, 0)).expect("memory has just come up");
     ke::idle()
@@ -80,6 +82,20 @@ fn announce(info: &BootInfo) {
         .hex("memory_bytes", memory::memory_bytes())
         .text("version", env!("CARGO_PKG_VERSION"))
         .send();
+}
+
+/// Remapping comes first, so that no device has ever seen memory that a driver did not map for it.
+fn bring_up_devices(info: &BootInfo) -> Result<(), Box<dyn core::fmt::Display>> {
+    let tables = acpi::Tables::read(&acpi::MappedMemory, GuestPhysAddr::new(info.rsdp))
+        .map_err(displayed)?;
+    if info.options.remapping.is_on() {
+        vtd::initialize(&tables.remapping_units).map_err(displayed)?;
+    }
+    pci::initialize(&tables.ecam).map_err(displayed)
+}
+
+fn displayed(error: impl core::fmt::Display + 'static) -> Box<dyn core::fmt::Display> {
+    Box::new(error)
 }
 
 /// The harness asked for something that cannot be: says so and leaves.

@@ -2,6 +2,7 @@
 //! place of a driver (`all`: all but those that end the machine). Each gives a `selftest` event; a failed
 //! assertion is a panic line.
 
+mod devices;
 mod driver_code;
 mod fatal;
 mod interrupted;
@@ -19,7 +20,12 @@ pub use fatal::End;
 /// A test and its name.
 type Test = (&'static str, fn());
 
-const TESTS: &[&[Test]] = &[threads::TESTS, interrupted::TESTS, memory_map::TESTS];
+const TESTS: &[&[Test]] = &[
+    threads::TESTS,
+    interrupted::TESTS,
+    memory_map::TESTS,
+    devices::TESTS,
+];
 
 /// Names of the tests that pass, for whoever boots them.
 #[must_use]

@@ -23,10 +23,7 @@ static HANDLER: Guarded<Option<fn(&Fault)>> = Guarded::new(None);
 /// # Errors
 /// [`VtdError`]: the environment lacks what remapping needs.
 pub fn initialize(units: &[RemappingUnit]) -> Result<(), VtdError> {
-    let unit = units
-        .iter()
-        .find(|unit| unit.segment == 0 && unit.covers_all)
-        .ok_or(VtdError::NoUnit)?;
+    let unit = unit_of_all_devices(units).ok_or(VtdError::NoUnit)?;
     let registers = Registers::map(unit.base, BLOCK_BYTES).map_err(|_| VtdError::Exhausted)?;
     let mut unit = with_tables(|memory| Unit::enable(registers, memory))?;
     let address = u32::try_from(MESSAGE_ADDRESS).expect("messages to a local APIC lie below 4 GiB");
@@ -34,6 +31,17 @@ pub fn initialize(units: &[RemappingUnit]) -> Result<(), VtdError> {
     unit.send_faults_to(address, FAULT_VECTOR);
     UNIT.with(|slot| *slot = Some(unit));
     Ok(())
+}
+
+/// The unit of every function: the one that says so, or the only one. QEMU's does not say so; it lists the
+/// functions of bus 0 and all bridges, which comes to the same.
+fn unit_of_all_devices(units: &[RemappingUnit]) -> Option<&RemappingUnit> {
+    match units {
+        [only] if only.segment == 0 => Some(only),
+        several => several
+            .iter()
+            .find(|unit| unit.segment == 0 && unit.covers_all),
+    }
 }
 
 /// The translation of one requester. Dropping it takes everything down.
