@@ -5,13 +5,11 @@
 //! signals before QEMU looks become one interrupt.
 
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
-
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl, fstat};
-use rustix::io::Errno as SystemErrno;
+use std::os::fd::OwnedFd;
 
 use crate::error::Errno;
 use crate::irq::{IrqAction, IrqData, IrqIndex, IrqInfo, IrqSet, MAX_VECTORS, N_IRQ_INDICES};
+use crate::vector_eventfd::VectorEventFd;
 
 /// What became of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +35,7 @@ pub struct InterruptCounters {
 
 #[derive(Debug, Default)]
 struct Line {
-    eventfd: Option<OwnedFd>,
+    eventfd: Option<VectorEventFd>,
     masked: bool,
     pending: bool,
 }
@@ -178,15 +176,15 @@ impl InterruptLines {
         if action != IrqAction::Trigger {
             return Err(Errno::EINVAL);
         }
-        let fds: Vec<Option<OwnedFd>> = if fds.is_empty() {
+        let eventfds: Vec<Option<VectorEventFd>> = if fds.is_empty() {
             range.clone().map(|_| None).collect()
         } else if fds.len() == range.len() {
-            fds.iter().try_for_each(check_eventfd)?;
-            fds.into_iter().map(Some).collect()
+            fds.iter().try_for_each(VectorEventFd::check)?;
+            fds.into_iter().map(VectorEventFd::new).map(Some).collect()
         } else {
             return Err(Errno::EINVAL);
         };
-        for (vector, eventfd) in range.zip(fds) {
+        for (vector, eventfd) in range.zip(eventfds) {
             let line = &mut self.kinds[index.slot()][vector];
             line.masked = false;
             line.eventfd = eventfd;
@@ -228,7 +226,7 @@ impl InterruptLines {
             self.counters.pending += 1;
             return Signalled::Pending;
         }
-        if !line.eventfd.as_ref().is_some_and(add_one) {
+        if !line.eventfd.as_ref().is_some_and(VectorEventFd::signal) {
             self.counters.unbound += 1;
             return Signalled::Unbound;
         }
@@ -243,29 +241,4 @@ fn vector_range(set: &IrqSet) -> Result<Range<usize>, Errno> {
     let start = usize::try_from(set.start).map_err(|_| Errno::EINVAL)?;
     let end = usize::try_from(end).map_err(|_| Errno::EINVAL)?;
     Ok(start..end)
-}
-
-/// Refuses what is not an anonymous kernel object, and makes writes to it return at once.
-///
-/// A pipe or socket in place of an eventfd could make a signal wait, a file could be written to.
-/// An eventfd has no file type; what else has none (epoll, timer) refuses a write of 8 bytes.
-fn check_eventfd(fd: &OwnedFd) -> Result<(), Errno> {
-    const FILE_TYPE_MASK: u32 = 0o170_000;
-    let status = fstat(fd).map_err(|_| Errno::EINVAL)?;
-    if status.st_mode & FILE_TYPE_MASK != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let flags = fcntl_getfl(fd).map_err(|_| Errno::EINVAL)?;
-    if !flags.contains(OFlags::NONBLOCK) {
-        fcntl_setfl(fd, flags | OFlags::NONBLOCK).map_err(|_| Errno::EINVAL)?;
-    }
-    Ok(())
-}
-
-/// Adds one to the counter; a counter that is full already holds an interrupt.
-fn add_one(eventfd: &OwnedFd) -> bool {
-    match rustix::io::write(eventfd.as_fd(), &1_u64.to_ne_bytes()) {
-        Ok(_) | Err(SystemErrno::AGAIN) => true,
-        Err(_) => false,
-    }
 }
