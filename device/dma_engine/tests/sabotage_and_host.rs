@@ -99,6 +99,23 @@ fn complete_early_holds_over_the_completion_entry() {
 }
 
 #[test]
+fn write_that_is_held_back_does_not_outlive_a_reset() {
+    let mut rig = Rig::new();
+    rig.bus.map(DATA, 16, Permit::ReadWrite);
+    rig.engine.set_sabotage(Some(Sabotage::CompleteEarly), 1);
+    rig.run_command(Command {
+        opcode: DMA_OP_FILL,
+        destination: DATA,
+        length_bytes: 16,
+        seed: 0xee,
+        ..Command::default()
+    });
+    rig.engine.reset(rig.bus.epoch);
+    rig.run_command(Command::default());
+    assert_eq!(rig.bus.peek(DATA, 16), [0; 16]);
+}
+
+#[test]
 fn sabotage_that_never_acts_changes_no_event() {
     let events = |sabotage: Option<Sabotage>| {
         let mut rig = Rig::new();

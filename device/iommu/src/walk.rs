@@ -92,14 +92,12 @@ impl<B: Copy> Cut<'_, B> {
         let (mut low, mut high) = (slot_index(first, shift), slot_index(last, shift));
         let starts_inside = first != base + ((low as u64) << shift);
         let ends_inside = last != base + ((high as u64) << shift) + (1 << shift) - 1;
-        if ends_inside && !(starts_inside && low == high) {
-            self.apply_inside(table, high, level, base);
-        }
         if starts_inside {
             self.apply_inside(table, low, level, base);
             low += 1;
         }
-        if ends_inside {
+        if ends_inside && low <= high {
+            self.apply_inside(table, high, level, base);
             if high == 0 {
                 return;
             }

@@ -212,6 +212,20 @@ fn unmap_all_leaves_nothing_and_gives_the_memory_back() {
 }
 
 #[test]
+fn pages_unmapped_one_by_one_give_the_memory_back_too() {
+    let mut table = MappingTable::new();
+    map(&mut table, 0x1000, PAGE, 0);
+    let before = table.heap_bytes();
+    for number in 1..1000 {
+        map(&mut table, number * GIB, PAGE, 0);
+    }
+    for number in 1..1000 {
+        unmap(&mut table, number * GIB, PAGE);
+    }
+    assert!(table.heap_bytes() < before + 1000, "{}", table.heap_bytes());
+}
+
+#[test]
 fn bad_ranges_are_refused_with_a_reason_and_change_nothing() {
     let mut table = MappingTable::new();
     let mut check = |iova, len_bytes, offset_bytes, text: &str| {
