@@ -33,7 +33,7 @@ use crate::endpoint::{Endpoint, Upset};
 use crate::host_request;
 use crate::ledger::{IovaRange, Ledger, LiveReference, Requester};
 use bus::Bus;
-use memory::DutMemory;
+pub use memory::DutMemory;
 use messages::Messages;
 pub use messages::{MessageCounters, MessageDma};
 use stale::StaleTranslations;

@@ -31,7 +31,7 @@ pub use cli::Options;
 pub use control_function::ControlFunction;
 pub use control_socket::{ClientId, ControlSocket, SLOW_READER_LIMIT};
 pub use device_file::{DeviceDescription, DeviceFileError, Identity};
-pub use dut::Dut;
+pub use dut::{Dut, DutMemory, MessageDma};
 pub use ledger::{IovaRange, Ledger};
 pub use port::Port;
 pub use readiness::Readiness;

@@ -82,21 +82,13 @@ impl DmaBus for Bus<'_> {
 
     fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
         let len = buffer.len();
-        let outcome = self
-            .memory
-            .for_each_piece(iova, len, Direction::Read, |offset, piece| {
-                piece.read_into(&mut buffer[offset..]);
-            });
+        let outcome = self.memory.read(iova, buffer);
         self.judge_reached(iova, len, outcome, AccessDirection::Read);
         outcome
     }
 
     fn write(&mut self, iova: Iova, data: &[u8]) -> Result<(), BusFault> {
-        let outcome =
-            self.memory
-                .for_each_piece(iova, data.len(), Direction::Write, |offset, piece| {
-                    piece.write_from(&data[offset..]);
-                });
+        let outcome = self.memory.write(iova, data);
         self.judge_reached(iova, data.len(), outcome, AccessDirection::Write);
         outcome
     }

@@ -19,8 +19,9 @@ pub(super) type Backing = Option<RegionId>;
 /// Most separate ranges that one unmap reports; the rest of a wilder one is not told.
 const MAX_REMOVED_RANGES: usize = 1024;
 
+/// The mappings of one function, and the bytes behind them.
 #[derive(Debug, Default)]
-pub(super) struct DutMemory {
+pub struct DutMemory {
     table: MappingTable<Backing>,
     guest: GuestMemory,
     stale: Option<StaleTranslations>,
@@ -52,7 +53,12 @@ impl DutMemory {
         self.stale = stale;
     }
 
-    pub(super) fn map(&mut self, map: DmaMap) -> Result<(), Errno> {
+    /// Enters a mapping.
+    ///
+    /// # Errors
+    /// `EINVAL` for one that permits nothing, is not made of pages, or wraps; `ENOSPC` when the table
+    /// is full.
+    pub fn map(&mut self, map: DmaMap) -> Result<(), Errno> {
         let permissions = Permissions::from_flags(map.permissions.read, map.permissions.write)
             .ok_or(Errno::EINVAL)?;
         let backing =
@@ -163,11 +169,34 @@ impl DutMemory {
         Ok(segment.len_bytes)
     }
 
+    /// Reads mapped memory.
+    ///
+    /// # Errors
+    /// The first byte that has no usable mapping; what lies before it is in `buffer`.
+    #[inline]
+    pub fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
+        self.for_each_piece(iova, buffer.len(), Direction::Read, |offset, piece| {
+            piece.read_into(&mut buffer[offset..]);
+        })
+    }
+
+    /// Writes mapped memory.
+    ///
+    /// # Errors
+    /// The first byte that has no usable mapping; what lies before it is written.
+    #[inline]
+    pub fn write(&mut self, iova: Iova, data: &[u8]) -> Result<(), BusFault> {
+        self.for_each_piece(iova, data.len(), Direction::Write, |offset, piece| {
+            piece.write_from(&data[offset..]);
+        })
+    }
+
     /// Hands the mapped pieces of an access to `visit` in order, each with its offset in the access.
     ///
     /// # Errors
     /// The first byte that has no usable mapping; what lies before it was visited.
-    pub(super) fn for_each_piece(
+    #[inline]
+    fn for_each_piece(
         &mut self,
         iova: Iova,
         len: usize,
