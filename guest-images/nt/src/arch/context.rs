@@ -4,6 +4,8 @@
 
 use core::arch::naked_asm;
 
+use x86_64::VirtAddr;
+
 /// Words on a fresh stack: flags of SSE, six registers, where it starts, and one for alignment.
 const FRESH_WORDS: u64 = 9;
 /// MXCSR after reset, as threads find it.
@@ -19,7 +21,7 @@ pub type Entry = extern "C" fn() -> !;
 #[must_use]
 pub unsafe fn prepare(top: u64, entry: Entry) -> u64 {
     let saved = top - FRESH_WORDS * 8;
-    let words = core::ptr::with_exposed_provenance_mut::<u64>(saved as usize);
+    let words = VirtAddr::new_truncate(saved).as_mut_ptr::<u64>();
     // SAFETY: the caller's promise; nine words below `top`.
     unsafe {
         words.write(DEFAULT_MXCSR);

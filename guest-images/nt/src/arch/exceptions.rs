@@ -9,6 +9,7 @@ use super::irql;
 use super::vectors::{ASSERTION, ExceptionFrame, FAST_FAIL};
 use crate::console::Event;
 use crate::ke::bugcheck::{self, code};
+use crate::ke::thread;
 
 const PAGE_FAULT: u64 = 14;
 /// Bits of a page fault's error code.
@@ -81,6 +82,7 @@ fn stop_kernel(frame: &ExceptionFrame, fault_address: u64) -> ! {
                 irql::current()
             ),
         )
+        .text("thread", thread::current_name())
         .display("location", &Symbolic(frame.rip))
         .display("driver", &Symbolic(bugcheck::nearest_driver_frame(frame.rsp).unwrap_or(0)))
         .display("registers", &Registers(frame))

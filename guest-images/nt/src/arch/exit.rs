@@ -22,10 +22,9 @@ pub enum ExitCode {
 /// # Panics
 /// In the host build, where there is no machine to leave.
 pub fn exit(code: ExitCode) -> ! {
-    assert!(
-        cfg!(feature = "kernel"),
-        "the guest would leave with {code:?}"
-    );
+    if !cfg!(feature = "kernel") {
+        panic!("the guest would leave with {code:?}");
+    }
     interrupts::disable();
     port::write_u32(EXIT_PORT, code as u32);
     // Reached only where the exit device is missing: stop for good, the harness' clock does the rest.

@@ -33,7 +33,11 @@ pub fn unregister(base: u64) {
 #[must_use]
 pub fn contains(address: u64) -> bool {
     IMAGES
-        .try_with(|images| images.iter().any(|image| image.offset_of(address).is_some()))
+        .try_with(|images| {
+            images
+                .iter()
+                .any(|image| image.offset_of(address).is_some())
+        })
         .unwrap_or(false)
 }
 

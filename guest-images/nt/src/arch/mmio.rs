@@ -46,7 +46,7 @@ impl Registers {
             .checked_add(len)
             .is_some_and(|end| end <= self.len_bytes);
         assert!(
-            is_inside && offset % len == 0,
+            is_inside && offset.is_multiple_of(len),
             "register {offset:#x} of {len} bytes in a block of {:#x}",
             self.len_bytes
         );

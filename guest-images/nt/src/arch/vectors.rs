@@ -14,6 +14,8 @@ use super::descriptors::{EXCEPTION_IST, INTERRUPT_IST, LAST_RESORT_IST};
 use super::{dispatch, exceptions};
 
 const GATES: usize = 256;
+/// Offset of the table's last byte.
+const IDT_LIMIT: u16 = 256 * 16 - 1;
 /// Bytes of one stub, padded.
 const STUB_BYTES: u64 = 16;
 const KERNEL_CODE_SELECTOR: u64 = 0x10;
@@ -108,7 +110,7 @@ pub unsafe fn load() {
         *gate = encode_gate(stubs + vector as u64 * STUB_BYTES, ist);
     }
     let pointer = TablePointer {
-        limit: (GATES * 16 - 1) as u16,
+        limit: IDT_LIMIT,
         base: address(),
     };
     // SAFETY: every gate names its stub.

@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn ram_module_command_line_and_rsdp_are_found() {
         let info = parse(&image()).expect("well-formed");
-        assert_eq!(info.ram(), [0..0x9_FC00]);
+        assert_eq!(info.ram(), core::slice::from_ref(&(0..0x9_FC00)));
         assert_eq!(info.module, Some(0x80_0000..0x80_1234));
         assert_eq!(info.command_line(), "remapping=on");
         assert_eq!(info.rsdp, 0xF_5A00);

@@ -12,7 +12,7 @@ use crate::arch::guarded::Guarded;
 use crate::arch::{apic, descriptors, processor, vectors};
 use crate::console::Event;
 use crate::ke::{self, thread};
-use crate::memory::{self, Cache, GuestPhysAddr, Protection, Section, layout};
+use crate::memory::{self, Cache, GuestPhysAddr, Protection, Section, VirtAddr, layout};
 use crate::{acpi, pci, vtd};
 
 /// What the firmware and the harness handed over.
@@ -51,7 +51,7 @@ pub unsafe fn start(start_info: u64, kernel: &[Section], main: fn(u64)) -> ! {
         .unwrap_or_else(|error| panic!("PVH start info: {error:?}"));
     let module = start_info.module.clone().unwrap_or(0..0);
     // SAFETY: called once, on the boot tables, with the firmware's map.
-    unsafe { memory::initialize(start_info.ram(), &[module.clone()], kernel) }
+    unsafe { memory::initialize(start_info.ram(), core::slice::from_ref(&module), kernel) }
         .expect("the machine has RAM for a heap of 4 MiB and page tables");
     let info = boot_info(&start_info, &module);
     BOOT_INFO.with(|slot| *slot = Some(info));
@@ -136,7 +136,7 @@ fn read_physical(address: u64, buffer: &mut [u8]) -> bool {
     for (offset, byte) in buffer.iter_mut().enumerate() {
         let at = layout::DIRECT_MAP.start + address + offset as u64;
         // SAFETY: the boot tables map the first 512 GiB here; a hole reads as all ones.
-        *byte = unsafe { core::ptr::with_exposed_provenance::<u8>(at as usize).read_volatile() };
+        *byte = unsafe { VirtAddr::new_truncate(at).as_ptr::<u8>().read_volatile() };
     }
     true
 }

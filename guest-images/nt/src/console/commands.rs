@@ -3,6 +3,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::arch::guarded::Guarded;
 use crate::arch::port;
@@ -60,8 +61,8 @@ pub fn poll_commands() -> bool {
         match received {
             Received::Partial => {}
             Received::TooLong => answer("", "line too long"),
-            Received::Line(line) => match core::str::from_utf8(line.bytes()) {
-                Ok(text) => RECEIVER.with(|receiver| receiver.waiting.push_back(String::from(text))),
+            Received::Line(line) => match String::from_utf8(line) {
+                Ok(text) => RECEIVER.with(|receiver| receiver.waiting.push_back(text)),
                 Err(_) => answer("", "line is not UTF-8"),
             },
         }
@@ -86,61 +87,48 @@ fn read_byte() -> Option<u8> {
 }
 
 /// Gathers bytes up to the line end.
-#[derive(Clone)]
 struct LineBuffer {
-    bytes: [u8; MAX_COMMAND_BYTES],
-    len: usize,
+    bytes: Vec<u8>,
     overflow: bool,
 }
 
 enum Received {
     Partial,
     TooLong,
-    Line(LineBuffer),
+    Line(Vec<u8>),
 }
 
 impl LineBuffer {
     const fn new() -> Self {
         Self {
-            bytes: [0; MAX_COMMAND_BYTES],
-            len: 0,
+            bytes: Vec::new(),
             overflow: false,
         }
     }
 
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
     fn push(&mut self, byte: u8) -> Received {
         match byte {
-            b'\r' => Received::Partial,
+            b'\r' => {}
             b'\n' => {
                 let line = core::mem::replace(self, Self::new());
-                match (line.overflow, line.len) {
-                    (true, _) => Received::TooLong,
-                    (false, 0) => Received::Partial,
-                    (false, _) => Received::Line(line),
+                if line.overflow {
+                    return Received::TooLong;
+                }
+                if !line.bytes.is_empty() {
+                    return Received::Line(line.bytes);
                 }
             }
-            _ if self.len == MAX_COMMAND_BYTES => {
-                self.overflow = true;
-                Received::Partial
-            }
-            _ => {
-                self.bytes[self.len] = byte;
-                self.len += 1;
-                Received::Partial
-            }
+            _ if self.bytes.len() == MAX_COMMAND_BYTES => self.overflow = true,
+            _ => self.bytes.push(byte),
         }
+        Received::Partial
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::{String, ToString};
-    use std::vec::Vec;
+    use std::string::ToString;
 
     fn lines_of(input: &[u8]) -> Vec<String> {
         let mut buffer = LineBuffer::new();
@@ -150,7 +138,7 @@ mod tests {
                 Received::Partial => {}
                 Received::TooLong => lines.push("<too long>".to_string()),
                 Received::Line(line) => {
-                    lines.push(String::from_utf8_lossy(line.bytes()).into_owned());
+                    lines.push(String::from_utf8_lossy(&line).into_owned());
                 }
             }
         }

@@ -9,7 +9,9 @@ mod commands;
 mod debug_port;
 mod event;
 
-pub use commands::{CommandHandler, MAX_COMMAND_BYTES, answer, poll_commands, run_waiting, set_command_handler};
+pub use commands::{
+    CommandHandler, MAX_COMMAND_BYTES, answer, poll_commands, run_waiting, set_command_handler,
+};
 pub use debug_port::{log, log_text};
 pub use event::Event;
 

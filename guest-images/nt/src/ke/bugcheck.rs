@@ -52,10 +52,9 @@ pub fn raise(code: u32, parameters: [u64; 4]) -> ! {
 /// Raises a bug check whose cause lies at a known address.
 pub fn raise_at(code: u32, parameters: [u64; 4], location: u64) -> ! {
     interrupts::disable();
-    assert!(
-        cfg!(feature = "kernel"),
-        "bug check {code:#x} {parameters:#x?}"
-    );
+    if !cfg!(feature = "kernel") {
+        panic!("bug check {code:#x} {parameters:#x?}");
+    }
     if !IS_RAISED.swap(true, Ordering::Relaxed) {
         Event::new("bugcheck")
             .hex("code", u64::from(code))
@@ -72,7 +71,7 @@ pub fn raise_at(code: u32, parameters: [u64; 4], location: u64) -> ! {
 pub fn nearest_driver_frame(stack_pointer: u64) -> Option<u64> {
     let mut address = stack_pointer.next_multiple_of(8);
     for _ in 0..MAX_STACK_WORDS {
-        let is_page_start = address % PAGE_SIZE == 0 || address < stack_pointer + 8;
+        let is_page_start = address.is_multiple_of(PAGE_SIZE) || address < stack_pointer + 8;
         if is_page_start && !memory::is_readable_now(address) {
             return None;
         }
@@ -89,7 +88,11 @@ pub fn nearest_driver_frame(stack_pointer: u64) -> Option<u64> {
 #[expect(unsafe_code, reason = "looks at the stack")]
 fn read_stack(address: u64) -> u64 {
     // SAFETY: the caller has checked that the page is mapped; the address is aligned.
-    unsafe { core::ptr::with_exposed_provenance::<u64>(address as usize).read_volatile() }
+    unsafe {
+        memory::VirtAddr::new_truncate(address)
+            .as_ptr::<u64>()
+            .read_volatile()
+    }
 }
 
 #[cfg(not(feature = "kernel"))]

@@ -3,10 +3,9 @@
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::ptr::with_exposed_provenance_mut;
 
 use super::bugcheck::{self, code};
-use crate::memory::{self, Access};
+use crate::memory::{self, Access, VirtAddr};
 
 /// A pointer to a `T` in memory that a driver owns: mapped, writable and aligned when it was checked.
 ///
@@ -68,7 +67,7 @@ impl<T> Foreign<T> {
     /// The structure as a raw pointer.
     #[must_use]
     pub fn as_ptr(self) -> *mut T {
-        with_exposed_provenance_mut(self.address as usize)
+        VirtAddr::new_truncate(self.address).as_mut_ptr()
     }
 
     /// The same address as a structure that starts this one, for example its dispatcher header.
@@ -109,7 +108,7 @@ impl<T> Foreign<T> {
     fn field<F>(self, offset: usize) -> *mut F {
         let is_inside = offset + size_of::<F>() <= size_of::<T>();
         assert!(is_inside && offset.is_multiple_of(align_of::<F>()));
-        with_exposed_provenance_mut(self.address as usize + offset)
+        VirtAddr::new_truncate(self.address + offset as u64).as_mut_ptr()
     }
 }
 

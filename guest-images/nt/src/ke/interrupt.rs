@@ -213,7 +213,10 @@ fn note_unclaimed(vector: u8) {
         dispatch::set_handler(vector, None);
         crate::console::Event::new("finding")
             .text("id", "line-interrupt-stuck")
-            .display("detail", &format_args!("vector {vector:#x}: no routine claims it"))
+            .display(
+                "detail",
+                &format_args!("vector {vector:#x}: no routine claims it"),
+            )
             .send();
         crate::arch::apic::mask_vector(vector);
     }
@@ -261,7 +264,9 @@ impl Connected {
 impl Table {
     fn find(&self, interrupt: Foreign<Interrupt>) -> Option<Connected> {
         let mut connected = self.connected.iter();
-        connected.find(|connected| connected.interrupt == interrupt).copied()
+        connected
+            .find(|connected| connected.interrupt == interrupt)
+            .copied()
     }
 
     fn nth_on(&self, vector: u8, idx: usize) -> Option<Connected> {

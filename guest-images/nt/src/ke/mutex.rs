@@ -68,7 +68,11 @@ pub(super) fn take(mutex: Foreign<Mutex>, thread: u64) -> Taken {
     mutex.write(OWNER, thread);
     let was_abandoned = mutex.read::<u8>(ABANDONED) != 0;
     mutex.write(ABANDONED, 0u8);
-    if was_abandoned { Taken::Abandoned } else { Taken::Normal }
+    if was_abandoned {
+        Taken::Abandoned
+    } else {
+        Taken::Normal
+    }
 }
 
 fn header(mutex: Foreign<Mutex>) -> Foreign<DispatcherHeader> {

@@ -94,7 +94,12 @@ fn refuse(address: VirtAddr, tag: Tag, error: FreeError) -> ! {
             (code::BAD_POOL_CALLER, parameters)
         }
         FreeError::DamagedBefore(allocation, at) => {
-            let parameters = [address, at.as_u64(), allocation.len_bytes, corruption::NEARBY];
+            let parameters = [
+                address,
+                at.as_u64(),
+                allocation.len_bytes,
+                corruption::NEARBY,
+            ];
             (code::SPECIAL_POOL_DETECTED_MEMORY_CORRUPTION, parameters)
         }
         FreeError::DamagedBehind(allocation, at) => {

@@ -177,7 +177,12 @@ pub(super) fn has_ready() -> bool {
 
 /// When the next wait ends by itself.
 pub(super) fn is_wait_due(now: u64) -> bool {
-    SCHEDULER.with(|scheduler| scheduler.waits.next_deadline().is_some_and(|due| due <= now))
+    SCHEDULER.with(|scheduler| {
+        scheduler
+            .waits
+            .next_deadline()
+            .is_some_and(|due| due <= now)
+    })
 }
 
 /// Threads that have ended and whose stack is still there: all but the running one can be cleared away.

@@ -46,7 +46,10 @@ pub(super) fn update(now: u64) {
 fn write_time(page: &Registers, offset: u64, value: u64) {
     let bytes = value.to_le_bytes();
     let [a, b, c, d, e, f, g, h] = bytes;
-    let (low, high) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+    let (low, high) = (
+        u32::from_le_bytes([a, b, c, d]),
+        u32::from_le_bytes([e, f, g, h]),
+    );
     page.write(offset + 8, high);
     page.write(offset, low);
     page.write(offset + 4, high);

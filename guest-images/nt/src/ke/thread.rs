@@ -68,6 +68,16 @@ pub fn current() -> Foreign<Thread> {
     Foreign::checked(processor::current_thread())
 }
 
+/// Name of the current thread, for the way out of a crash.
+#[must_use]
+pub fn current_name() -> &'static str {
+    let name = SCHEDULER.try_with(|scheduler| {
+        let record = scheduler.threads.get(&processor::current_thread())?;
+        Some(record.name)
+    });
+    name.flatten().unwrap_or("unknown")
+}
+
 /// Whether this is a thread, running or ended, that still has references.
 #[must_use]
 pub fn exists(address: u64) -> bool {
@@ -107,10 +117,12 @@ pub fn exit_current(status: NtStatus) -> ! {
 /// The status a thread ended with, once it has.
 #[must_use]
 pub fn exit_status(thread: Foreign<Thread>) -> Option<NtStatus> {
-    SCHEDULER.with(|scheduler| match scheduler.threads.get(&thread.address())?.state {
-        State::Ended(status) => Some(status),
-        _ => None,
-    })
+    SCHEDULER.with(
+        |scheduler| match scheduler.threads.get(&thread.address())?.state {
+            State::Ended(status) => Some(status),
+            _ => None,
+        },
+    )
 }
 
 /// Lets other ready threads run. PASSIVE_LEVEL or APC_LEVEL.
@@ -154,9 +166,8 @@ extern "C" fn enter() -> ! {
     irql::set(PASSIVE_LEVEL);
     interrupts::enable();
     let thread = processor::current_thread();
-    let start = SCHEDULER.with(|scheduler| {
-        scheduler.threads.get(&thread).map(|record| record.start)
-    });
+    let start =
+        SCHEDULER.with(|scheduler| scheduler.threads.get(&thread).map(|record| record.start));
     match start.expect("the current thread has its record") {
         Start::Kernel(routine, context) => routine(context),
         Start::Driver(routine, context) => call_driver(routine, context),

@@ -63,8 +63,7 @@ impl TimerQueue {
         }
         let setting = *self.settings.get(&timer)?;
         self.cancel(timer);
-        if setting.period > 0 {
-            let missed = (now - due) / setting.period;
+        if let Some(missed) = (now - due).checked_div(setting.period) {
             let next = Setting {
                 due: due.saturating_add((missed + 1).saturating_mul(setting.period)),
                 ..setting
@@ -81,7 +80,10 @@ impl TimerQueue {
 
     /// A set timer that lies in the range of addresses.
     pub fn set_within(&self, range: &Range<u64>) -> Option<u64> {
-        self.settings.range(range.clone()).next().map(|(timer, _)| *timer)
+        self.settings
+            .range(range.clone())
+            .next()
+            .map(|(timer, _)| *timer)
     }
 
     /// A timer whose DPC lies in the range of addresses.
@@ -142,14 +144,27 @@ mod tests {
         assert_eq!(queue.pop_due(135).map(|due| due.setting.dpc), Some(0x99));
         assert_eq!(queue.pop_due(135), None, "three periods were missed");
         assert_eq!(queue.next_due(), Some(140));
-        queue.set(0x10, Setting { due: u64::MAX, period: u64::MAX, dpc: 0 });
+        queue.set(
+            0x10,
+            Setting {
+                due: u64::MAX,
+                period: u64::MAX,
+                dpc: 0,
+            },
+        );
         assert!(queue.pop_due(u64::MAX).is_some(), "nothing wraps");
     }
 
     #[test]
     fn timers_and_dpcs_in_freed_memory_are_found() {
         let mut queue = TimerQueue::new();
-        queue.set(0x1000, Setting { dpc: 0x2000, ..once(1) });
+        queue.set(
+            0x1000,
+            Setting {
+                dpc: 0x2000,
+                ..once(1)
+            },
+        );
         assert_eq!(queue.set_within(&(0xFF8..0x1001)), Some(0x1000));
         assert_eq!(queue.set_within(&(0x1001..0x2000)), None);
         assert_eq!(queue.dpc_within(&(0x2000..0x2001)), Some(0x2000));

@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use super::{GuestPhysAddr, PAGE_SIZE, Pfn};
+use super::{GuestPhysAddr, PAGE_SIZE, Pfn, VirtAddr};
 
 /// 64-bit words in a frame.
 const WORDS_PER_FRAME: u64 = PAGE_SIZE / 8;
@@ -67,12 +67,12 @@ impl DirectMap {
     /// # Panics
     /// As [`DirectMap::read_u64`].
     pub fn fill(&self, frame: Pfn, word: u64) {
-        let first = self.pointer(frame.start());
+        let first = VirtAddr::from_ptr(self.pointer(frame.start()));
         // The last word is checked as well, so the frame lies in the window as a whole.
         self.pointer(GuestPhysAddr::new(frame.start().raw() + PAGE_SIZE - 8));
-        for idx in 0..PAGE_SIZE as usize / 8 {
+        for idx in 0..WORDS_PER_FRAME {
             // SAFETY: word `idx` of the frame just checked.
-            unsafe { first.add(idx).write(word) };
+            unsafe { (first + idx * 8).as_mut_ptr::<u64>().write(word) };
         }
     }
 
@@ -123,9 +123,7 @@ impl DirectMap {
             offset < PAGE_SIZE,
             "offset {offset:#x} is outside the frame"
         );
-        self.pointer(frame.start())
-            .cast::<u8>()
-            .wrapping_add(offset as usize)
+        (VirtAddr::from_ptr(self.pointer(frame.start())) + offset).as_mut_ptr()
     }
 
     fn pointer(&self, at: GuestPhysAddr) -> *mut u64 {
@@ -133,6 +131,6 @@ impl DirectMap {
             at.is_aligned(8) && at.raw() < self.limit,
             "physical address {at} is outside the direct map"
         );
-        core::ptr::with_exposed_provenance_mut((self.base + at.raw()) as usize)
+        VirtAddr::new_truncate(self.base + at.raw()).as_mut_ptr()
     }
 }

@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn no_ram_at_all_gives_nothing() {
-        let mut frames = Frames::new(&[], &[0..10]);
+        let mut frames = Frames::new(&[], core::slice::from_ref(&(0..10)));
         assert_eq!(frames.take(&FrameLimits::ANYWHERE), None);
     }
 }

@@ -19,11 +19,6 @@ pub(super) struct KernelHeap {
 
 impl KernelHeap {
     /// A heap without memory; [`KernelHeap::give`] brings it.
-    #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "a static needs a const function"
-    )]
     pub const fn new() -> Self {
         Self {
             heap: Guarded::new(Heap::empty()),

@@ -194,7 +194,9 @@ pub fn is_readable_now(address: u64) -> bool {
         let kernel = slot.as_ref()?;
         Some(kernel.space.first_refused(address, 1, |_| true))
     });
-    first_refused.flatten().is_some_and(|refused| refused.is_none())
+    first_refused
+        .flatten()
+        .is_some_and(|refused| refused.is_none())
 }
 
 /// Changes the protection of whole pages, as the sections of an image ask for it.
@@ -370,7 +372,11 @@ pub fn is_ram(pfn: Pfn) -> bool {
 /// [`MemoryError::Exhausted`], or [`MemoryError::BadRange`] if it is there already.
 pub fn map_shared_data() -> Result<Pfn, MemoryError> {
     with(|kernel| {
-        let frame = kernel.space.table_frames().take().ok_or(MemoryError::Exhausted)?;
+        let frame = kernel
+            .space
+            .table_frames()
+            .take()
+            .ok_or(MemoryError::Exhausted)?;
         let entry = entry::encode(frame, Cache::Cached, Protection::ReadOnly);
         kernel.space.set_leaf(layout::SHARED_DATA, 1, entry)?;
         Ok(frame)

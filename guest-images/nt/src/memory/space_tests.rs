@@ -1,13 +1,18 @@
 //! The address space on an arena of the host: tables are real, only nobody loads them.
 
 use super::*;
+use core::slice;
 use std::collections::BTreeSet;
 
 const ARENA_PAGES: u64 = 512;
 
 fn space() -> Space {
     let map = DirectMap::arena(ARENA_PAGES);
-    Space::new(map, Frames::new(&[0..ARENA_PAGES], &[0..1])).expect("a frame for the root")
+    Space::new(
+        map,
+        Frames::new(slice::from_ref(&(0..ARENA_PAGES)), slice::from_ref(&(0..1))),
+    )
+    .expect("a frame for the root")
 }
 
 #[test]

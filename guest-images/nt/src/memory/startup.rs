@@ -19,6 +19,7 @@ const HEAP_BYTES: Range<u64> = 0x40_0000..0x400_0000;
 const LOW_MEMORY: u64 = 0x10_0000;
 /// What a level-2 leaf maps.
 const LARGE_PAGE: u64 = 0x20_0000;
+const PAGE_BYTES: usize = 0x1000;
 /// Most ranges of the firmware's map that are looked at.
 pub const MAX_RANGES: usize = 32;
 
@@ -98,7 +99,7 @@ fn map_ram(space: &mut Space, ram_frames: &[Range<u64>]) -> Option<()> {
         let mut at = range.start * PAGE_SIZE;
         let end = range.end * PAGE_SIZE;
         while at < end {
-            let is_large = at % LARGE_PAGE == 0 && at + LARGE_PAGE <= end;
+            let is_large = at.is_multiple_of(LARGE_PAGE) && at + LARGE_PAGE <= end;
             let frame = Pfn::containing(GuestPhysAddr::new(at));
             let entry = entry::encode(frame, Cache::Cached, Protection::ReadWrite);
             let (level, step) = if is_large {
@@ -117,7 +118,7 @@ fn map_ram(space: &mut Space, ram_frames: &[Range<u64>]) -> Option<()> {
 
 fn map_kernel(space: &mut Space, sections: &[Section]) -> Option<()> {
     for (range, protection) in sections {
-        for address in range.clone().step_by(PAGE_SIZE as usize) {
+        for address in range.clone().step_by(PAGE_BYTES) {
             let frame = Pfn::containing(GuestPhysAddr::new(address - layout::KERNEL_BASE));
             let entry = entry::encode(frame, Cache::Cached, *protection);
             space.set_leaf(address, 1, entry).ok()?;

@@ -189,6 +189,8 @@ fn unmapped_dma_is_a_fault() {
     assert_eq!(vtd::fault_count(), 2);
     let last = vtd::faults().pop().expect("just counted");
     assert_eq!((last.iova, last.is_write), (Iova::new(0x0123_4000), false));
+    edu.dma(0x0123_4000, EDU_BUFFER, 8, 0);
+    assert_eq!(vtd::fault_count(), 3, "the same page again");
 }
 
 /// The write comes before any read: QEMU refuses a write to a page whose translation it has cached for a read,
@@ -266,8 +268,7 @@ fn line_interrupt_arrives() {
 #[expect(unsafe_code, reason = "the context of a service routine is an address")]
 fn acknowledge(registers: u64) {
     // SAFETY: the address of the registers in `line_interrupt_arrives`, which outlive the connection.
-    let registers =
-        unsafe { &*core::ptr::with_exposed_provenance::<Registers>(registers as usize) };
+    let registers = unsafe { &*VirtAddr::new(registers).as_ptr::<Registers>() };
     registers.write(ACKNOWLEDGE, 1u32);
 }
 

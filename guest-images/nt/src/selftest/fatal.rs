@@ -204,7 +204,11 @@ fn kernel_faults() {
 fn kernel_stack_overflows() {
     fn deeper(depth: u64) -> u64 {
         let frame = core::hint::black_box([depth; 64]);
-        if frame[0] == u64::MAX { 0 } else { deeper(depth + 1) + frame[63] }
+        if frame[0] == u64::MAX {
+            0
+        } else {
+            deeper(depth + 1) + frame[63]
+        }
     }
     core::hint::black_box(deeper(0));
 }

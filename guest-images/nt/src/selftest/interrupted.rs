@@ -1,5 +1,8 @@
 //! Interrupts, and what they must not disturb.
-#![expect(unsafe_code, reason = "assembly below its stack pointer, and the shared page as drivers read it")]
+#![expect(
+    unsafe_code,
+    reason = "assembly below its stack pointer, and the shared page as drivers read it"
+)]
 
 use core::arch::naked_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -148,10 +151,10 @@ fn polling_driver_does_not_stop_others() {
 }
 
 fn shared_clocks_run() {
-    let read = |offset: usize| {
-        let at = crate::memory::layout::SHARED_DATA as usize + offset;
+    let read = |offset: u64| {
+        let at = crate::memory::VirtAddr::new(crate::memory::layout::SHARED_DATA + offset);
         // SAFETY: the page is mapped for ever; the offset is that of a 32-bit field.
-        unsafe { core::ptr::with_exposed_provenance::<u32>(at).read_volatile() }
+        unsafe { at.as_ptr::<u32>().read_volatile() }
     };
     let before = read(0x320);
     wait::delay(-50_000);
