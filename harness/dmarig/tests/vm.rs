@@ -1,2 +1,254 @@
-//! Tests on the real rig.
-fn main() {}
+//! Tests on the real rig: stock QEMU, the device process, the `nt` guest, the test driver.
+//!
+//! What the rig needs is asked of `dmarig doctor`; lacking it, every test is skipped, and its line
+//! says why. They run one at a time: the rig likes a CPU for itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+const DMARIG: &str = env!("CARGO_BIN_EXE_dmarig");
+/// Checks that the default suite must at least have, not counting those of the rig itself.
+const CASES_MIN: usize = 45;
+/// How long an interrupted run may take to begin and to end.
+const DEADLINE: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Red checks by mode.
+type RedSets = BTreeMap<String, BTreeSet<String>>;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let mut trials = vec![
+        Trial::test("default_suite_passes_in_both_modes", default_suite),
+        Trial::test("filter_and_mode_narrow_the_run", narrowed),
+        Trial::test("verdicts_are_the_same_again", same_again),
+        Trial::test("interrupted_rig_leaves_nothing", interrupted),
+    ];
+    for name in sabotages() {
+        let title = format!("{name}_turns_exactly_its_checks_red");
+        trials.push(Trial::test(title, move || sabotaged(&name)));
+    }
+    if let Some(reason) = what_is_missing() {
+        let skipped = |trial: Trial| {
+            let kind = format!("skipped: {reason}");
+            trial.with_ignored_flag(true).with_kind(kind)
+        };
+        trials = trials.into_iter().map(skipped).collect();
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// The first thing that the doctor misses.
+fn what_is_missing() -> Option<String> {
+    let output = Command::new(DMARIG).args(["doctor", "--json"]).output();
+    let output = output.expect("dmarig starts");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let checks = report["checks"].as_array().expect("a list");
+    let missing = checks.iter().find(|check| check["state"] == "missing")?;
+    let detail = missing["detail"].as_str().unwrap_or_default();
+    let line = detail.lines().next().unwrap_or_default();
+    Some(format!(
+        "{}: {line}",
+        missing["name"].as_str().unwrap_or("?")
+    ))
+}
+
+fn sabotages() -> Vec<String> {
+    let list = Command::new(DMARIG)
+        .args(["list", "--sabotages", "--json"])
+        .output();
+    let list: Value = serde_json::from_slice(&list.expect("dmarig starts").stdout).expect("JSON");
+    let list = list["sabotages"].as_array().expect("a list");
+    list.iter()
+        .map(|sabotage| sabotage["name"].as_str().expect("a name").to_owned())
+        .collect()
+}
+
+/// One run with its reports in a folder of its own.
+struct Run {
+    folder: tempfile::TempDir,
+    output: Output,
+}
+
+impl Run {
+    fn new(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let output = command(&folder, arguments).output().expect("dmarig starts");
+        Self { folder, output }
+    }
+
+    fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    /// The verdict of every check: (mode, id) to its kind.
+    fn verdicts(&self) -> BTreeMap<(String, String), String> {
+        let text = fs::read_to_string(self.out().join("events.jsonl")).unwrap_or_default();
+        let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|record| record["event"] == "case-ended")
+            .map(|record| {
+                let check = (word(&record["remapping"]), word(&record["id"]));
+                (check, word(&record["verdict"]["kind"]))
+            })
+            .collect()
+    }
+
+    fn red_sets(&self) -> RedSets {
+        let mut sets = RedSets::new();
+        for ((mode, id), verdict) in self.verdicts() {
+            let set = sets.entry(mode).or_default();
+            if verdict == "failed" || verdict == "broken" {
+                set.insert(id);
+            }
+        }
+        sets
+    }
+
+    fn expect_exit(&self, expected: i32) -> Result<(), Failed> {
+        if self.output.status.code() == Some(expected) {
+            return Ok(());
+        }
+        Err(format!(
+            "expected exit {expected}, seen {:?}\n{}{}",
+            self.output.status.code(),
+            String::from_utf8_lossy(&self.output.stdout),
+            String::from_utf8_lossy(&self.output.stderr)
+        )
+        .into())
+    }
+}
+
+fn command(folder: &tempfile::TempDir, arguments: &[&str]) -> Command {
+    let sockets = folder.path().join("tmp");
+    fs::create_dir_all(&sockets).expect("made");
+    let mut command = Command::new(DMARIG);
+    command
+        .arg("run")
+        .args(arguments)
+        .arg("--out")
+        .arg(folder.path().join("out"))
+        .env("TMPDIR", sockets)
+        .stdin(Stdio::null());
+    command
+}
+
+fn default_suite() -> Result<(), Failed> {
+    let run = Run::new(&[]);
+    run.expect_exit(0)?;
+    let verdicts = run.verdicts();
+    let is_case = |id: &str| !id.starts_with("RIG/");
+    let passed = |check: &(&(String, String), &String)| is_case(&check.0.1) && check.1 == "passed";
+    let count = verdicts.iter().filter(passed).count();
+    if count < CASES_MIN {
+        return Err(format!("{count} cases passed, expected {CASES_MIN} or more").into());
+    }
+    let junit = fs::read_to_string(run.out().join("junit.xml"))?;
+    let cases = junit.matches("<testcase ").count();
+    if cases != verdicts.len() {
+        let seen = verdicts.len();
+        return Err(format!("{cases} cases in junit.xml, {seen} in events.jsonl").into());
+    }
+    Ok(())
+}
+
+fn narrowed() -> Result<(), Failed> {
+    let run = Run::new(&["--filter", "CM-9*", "--remapping", "off"]);
+    run.expect_exit(0)?;
+    let is_asked = |(mode, id): &(String, String)| {
+        mode == "off" && (id.starts_with("CM-9/") || id.starts_with("RIG/"))
+    };
+    if run.verdicts().keys().all(is_asked) {
+        Ok(())
+    } else {
+        Err(format!("{:?}", run.verdicts()).into())
+    }
+}
+
+fn same_again() -> Result<(), Failed> {
+    let first = Run::new(&[]).verdicts();
+    let second = Run::new(&[]).verdicts();
+    if first == second && !first.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("first {first:?}\nthen {second:?}").into())
+    }
+}
+
+fn sabotaged(name: &str) -> Result<(), Failed> {
+    let run = Run::new(&["--sabotage", name]);
+    let seen = run.red_sets();
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sabotages.toml");
+    let table: BTreeMap<String, RedSets> = toml::from_str(&fs::read_to_string(table)?)?;
+    if table.get(name) == Some(&seen) {
+        return Ok(());
+    }
+    let mut text = format!("the red set differs from tests/sabotages.toml; seen:\n\n[{name}]\n");
+    for (mode, ids) in &seen {
+        text.push_str(
+            &format!("{mode} = {ids:#?}\n")
+                .replace('{', "[")
+                .replace('}', "]"),
+        );
+    }
+    run.expect_exit(1)
+        .map_err(|error| format!("{text}\n{}", error.message().unwrap_or("?")))?;
+    Err(text.into())
+}
+
+fn interrupted() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut child = command(&folder, &[])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let events = folder.path().join("out/events.jsonl");
+    let start = Instant::now();
+    while !fs::read_to_string(&events)
+        .unwrap_or_default()
+        .contains("case-started")
+    {
+        if start.elapsed() > DEADLINE {
+            child.kill()?;
+            return Err("no case was started".into());
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+    let pid = Pid::from_raw(i32::try_from(child.id())?).ok_or("no process id")?;
+    kill_process(pid, Signal::INT)?;
+    let status = child.wait()?;
+    if status.code() != Some(130) {
+        return Err(format!("{status}").into());
+    }
+    let left: Vec<_> = fs::read_dir(folder.path().join("tmp"))?.flatten().collect();
+    let processes = processes_that_name(folder.path());
+    if left.is_empty() && processes.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("left behind: {left:?} {processes:?}").into())
+    }
+}
+
+/// Command lines of living processes with that folder in them.
+fn processes_that_name(folder: &Path) -> Vec<String> {
+    let folder = folder.to_string_lossy();
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(folder.as_ref()))
+        .collect()
+}

@@ -231,7 +231,7 @@ impl Boot<'_> {
     fn unload_result(&self, verdict: Result<(), Ending>, duration: Duration) -> CaseResult {
         CaseResult {
             boot: self.number,
-            id: format!("RIG/unload-{}", self.number),
+            id: "RIG/unload".into(),
             rule: "RIG".into(),
             title: "devices are removed, the driver is unloaded, nothing is left allocated".into(),
             remapping: self.remapping.into(),

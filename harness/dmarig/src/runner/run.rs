@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
         let boot = self.journal.summary().boots;
         self.journal.case_ended(CaseResult {
             boot,
-            id: format!("RIG/boot-{boot}"),
+            id: "RIG/boot".into(),
             rule: "RIG".into(),
             title: "device, QEMU and guest start, and last until the cases are done".into(),
             remapping: remapping.into(),

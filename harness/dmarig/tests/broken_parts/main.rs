@@ -92,7 +92,7 @@ fn parts_serve() -> Result<(), Failed> {
         "serve",
         1,
         &[
-            r#"<testcase name="RIG/unload-1" classname="common-buffer.remapping-off""#,
+            r#"<testcase name="RIG/unload" classname="common-buffer.remapping-off""#,
             "operation unknown",
         ],
     )
