@@ -97,6 +97,23 @@ fn bridges_of_any_kind_are_no_devices_and_functions_come_in_bus_order() {
 }
 
 #[test]
+fn bus_numbers_of_the_firmware_do_not_hide_a_bridge() {
+    // As qboot leaves two root ports: numbered in another order than this kernel's.
+    let numbered = |device_id: u16, bus: u8| {
+        let mut port = FakeFunction::bridge(vec![((0, 0), FakeFunction::endpoint(device_id))]);
+        port.bytes[0x18..0x1B].copy_from_slice(&[0, bus, bus]);
+        port
+    };
+    let bus = bring_up(vec![((1, 0), numbered(1, 2)), ((2, 0), numbered(2, 1))]);
+    let found: Vec<u16> = bus
+        .devices()
+        .iter()
+        .map(|device| device.device_id)
+        .collect();
+    assert_eq!(found, [1, 2]);
+}
+
+#[test]
 fn only_multifunction_devices_are_asked_for_further_functions() {
     let mut first = FakeFunction::endpoint(1);
     first.bytes[usize::from(offset::HEADER_TYPE)] = 0x80;

@@ -51,26 +51,17 @@ pub(super) fn discover(config: &mut dyn ConfigAccess) -> Topology {
 impl Topology {
     /// Recursion is as deep as buses are nested: each level takes a bus number of 256.
     fn scan_bus(&mut self, config: &mut dyn ConfigAccess, bus: u8, parent: Option<usize>) {
-        for device in 0..32 {
-            for function in 0..8 {
-                let Some(id) = RequesterId::try_new(bus, device, function) else {
-                    continue;
-                };
-                if config.read_u16(id, offset::VENDOR_ID) == NO_VENDOR {
-                    if function == 0 {
-                        break;
-                    }
-                    continue;
-                }
-                let header = config.read_u8(id, offset::HEADER_TYPE);
-                if header & HEADER_KIND_MASK == HEADER_KIND_BRIDGE {
-                    self.add_bridge(config, id, parent);
-                } else {
-                    self.add_function(config, id, parent);
-                }
-                if function == 0 && header & IS_MULTIFUNCTION == 0 {
-                    break;
-                }
+        let present = present_on(config, bus);
+        // Numbers of the firmware go first: two bridges of this bus that claim the same number would
+        // both show what is behind one of them.
+        for (id, _) in present.iter().filter(|(_, is_bridge)| *is_bridge) {
+            write_bus_numbers(config, *id, 0, 0);
+        }
+        for (id, is_bridge) in present {
+            if is_bridge {
+                self.add_bridge(config, id, parent);
+            } else {
+                self.add_function(config, id, parent);
             }
         }
     }
@@ -136,6 +127,30 @@ impl Topology {
         let gsi = gsi_of_root_slot(slot, turned);
         Some(LineInterrupt { pin, gsi })
     }
+}
+
+/// What answers on a bus, and whether it is a bridge.
+fn present_on(config: &mut dyn ConfigAccess, bus: u8) -> Vec<(RequesterId, bool)> {
+    let mut present = Vec::new();
+    for device in 0..32 {
+        for function in 0..8 {
+            let Some(id) = RequesterId::try_new(bus, device, function) else {
+                continue;
+            };
+            if config.read_u16(id, offset::VENDOR_ID) == NO_VENDOR {
+                if function == 0 {
+                    break;
+                }
+                continue;
+            }
+            let header = config.read_u8(id, offset::HEADER_TYPE);
+            present.push((id, header & HEADER_KIND_MASK == HEADER_KIND_BRIDGE));
+            if function == 0 && header & IS_MULTIFUNCTION == 0 {
+                break;
+            }
+        }
+    }
+    present
 }
 
 fn write_bus_numbers(
