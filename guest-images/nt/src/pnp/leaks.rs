@@ -1,5 +1,6 @@
 //! What a driver has left behind when it is unloaded.
 
+use super::device;
 use crate::arch::images;
 use crate::console::Event;
 use crate::hal_dma::adapter;
@@ -31,6 +32,8 @@ pub(super) fn report() {
     let (adapters, common_buffers) = adapter::live_counts();
     let memory = mm_memory::counts();
     let mappings = memory.io_mappings + mm_mdl::mapping_count();
+    // The physical device objects are the bus driver's.
+    let n_devices = io_device::live_count().saturating_sub(device::all().len());
     let counts = [
         ("pool_allocations", of_driver().count() as u64),
         (
@@ -49,7 +52,7 @@ pub(super) fn report() {
         ("threads", thread::driver_thread_count() as u64),
         ("handles", objects_by_handle::open_count() as u64),
         ("irps", io_irp::live_count() as u64),
-        ("devices", io_device::live_count() as u64),
+        ("devices", n_devices as u64),
         ("names", io_names::live_count() as u64),
     ];
     let event = counts

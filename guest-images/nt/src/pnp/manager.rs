@@ -131,7 +131,10 @@ fn start_devices(driver: &DriverObject) {
             add_device(driver, bus_driver, name, function);
         }
     }
-    for device in device::all() {
+    // The control function last: once its mailbox has a driver, every device under test is started.
+    let mut devices = device::all();
+    devices.sort_by_key(|device| device.name == "control");
+    for device in devices {
         if device.state == State::Added {
             requests::send(&device, Request::Start);
         }
