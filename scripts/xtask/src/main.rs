@@ -19,6 +19,8 @@ enum Verb {
     Driver(xtask::driver::DriverArgs),
     /// Build the kernel of the nt guest and print the path of the ELF file.
     Nt(xtask::nt::NtArgs),
+    /// Look through the nt kernel for accesses below the stack pointer.
+    CheckRedzone(xtask::check_redzone::CheckRedzoneArgs),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -26,5 +28,6 @@ fn main() -> anyhow::Result<()> {
         Verb::Header(args) => xtask::header::run(&args),
         Verb::Driver(args) => xtask::driver::run(&args),
         Verb::Nt(args) => xtask::nt::run(&args),
+        Verb::CheckRedzone(args) => xtask::check_redzone::run(&args),
     }
 }

@@ -65,7 +65,10 @@ fn pe_offset(image: &[u8]) -> Result<usize> {
         signature == Some(b"PE\0\0"),
         "no PE signature at offset {offset:#x}"
     );
-    ensure!(offset.is_multiple_of(2), "PE header at odd offset {offset:#x}");
+    ensure!(
+        offset.is_multiple_of(2),
+        "PE header at odd offset {offset:#x}"
+    );
     ensure!(
         image.len() >= offset + CHECKSUM + 4,
         "the PE header at {offset:#x} is cut off"
