@@ -6,6 +6,8 @@ mod mdl;
 mod verdict;
 
 use dmarig_abi::Iova;
+use dmarig_abi::completion::COMPLETION_SIZE_BYTES;
+use dmarig_abi::descriptor::DESCRIPTOR_SIZE_BYTES;
 
 use crate::device_description::DeviceDescription;
 use crate::extended_config::ExtendedConfig;
@@ -53,6 +55,9 @@ impl Buffer {
 pub struct Bench<'r> {
     rig: &'r mut dyn Rig,
     case_id: &'static str,
+    /// The mapping set at the start of the case, to which its end must return.
+    start: MappingView,
+    /// The mapping set before the buffer that is looked at: with the adapter and rings of the case.
     before: MappingView,
     next_slot: u32,
     observations: Vec<String>,
@@ -66,6 +71,7 @@ impl<'r> Bench<'r> {
         Ok(Self {
             rig,
             case_id,
+            start: before.clone(),
             before,
             next_slot: 0,
             observations: Vec::new(),
@@ -134,10 +140,25 @@ impl<'r> Bench<'r> {
     pub(crate) fn rings(&mut self, adapter: u32, channel: u32) -> Result<(), CaseEnd> {
         const ENTRIES: u64 = 8;
         let slot = self.slot();
-        self.require(
+        let opened = self.require(
             "opening a channel's rings",
             Step::ring_open(slot, 0, adapter, channel, ENTRIES),
         )?;
+        let ring = |name: &str, iova: u64, entry_size_bytes: usize| Buffer {
+            name: format!("{name} ring of channel {channel}"),
+            slot,
+            logical_address: Iova::new(iova),
+            length_bytes: ENTRIES * entry_size_bytes as u64,
+            pfns: None,
+        };
+        let descriptors = ring(
+            "descriptor",
+            opened.result.logical_address,
+            DESCRIPTOR_SIZE_BYTES,
+        );
+        let completions = ring("completion", opened.result.value[0], COMPLETION_SIZE_BYTES);
+        self.declare(&descriptors, true, false)?;
+        self.declare(&completions, false, true)?;
         self.before = self.rig.mappings()?;
         Ok(())
     }
@@ -264,10 +285,10 @@ impl<'r> Bench<'r> {
     /// Ends the case: releases what is left in slots and checks what holds for every case. Returns
     /// findings and observations.
     pub(crate) fn finish(mut self) -> Result<(Vec<Finding>, Vec<String>), RigError> {
+        self.rig.run(CONTROL_THREAD, &[Step::release_all()])?;
         for id in std::mem::take(&mut self.declared) {
             self.rig.undeclare(id)?;
         }
-        self.rig.run(CONTROL_THREAD, &[Step::release_all()])?;
         let findings = self.final_findings()?;
         Ok((findings, self.observations))
     }

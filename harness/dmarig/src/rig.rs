@@ -22,7 +22,7 @@ use dmarig_abi::descriptor::{
 use dmarig_abi::{Iova, RequesterId};
 
 use crate::entry::chain;
-use crate::mailbox;
+use crate::mailbox::{self, ResponseError};
 
 /// How long the driver may take over one program.
 const PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
@@ -57,6 +57,8 @@ pub enum Notice {
 pub enum Trouble {
     /// The guest did not answer.
     GuestSilent,
+    /// The driver answered that it could not run the program now.
+    DriverBusy,
     /// The guest answered nonsense.
     GuestBrokeProtocol,
     /// The device process is gone, silent, or refuses what it should not.
@@ -239,8 +241,13 @@ impl Rig for MachineRig {
         let answer = self
             .call_patiently(&call, PROGRAM_DEADLINE)
             .map_err(|error| self.client_trouble(&error))?;
-        mailbox::decode(&answer.response, steps)
-            .map_err(|error| self.remember(Trouble::GuestBrokeProtocol, &error))
+        mailbox::decode(&answer.response, steps).map_err(|error| {
+            let trouble = match error {
+                ResponseError::ContextTimeout => Trouble::DriverBusy,
+                _ => Trouble::GuestBrokeProtocol,
+            };
+            self.remember(trouble, &error)
+        })
     }
 
     fn mappings(&mut self) -> Result<MappingView, RigError> {

@@ -7,7 +7,7 @@ use crate::bench::exercise::{describe_dma_status, transfer_status};
 use crate::bench::{Bench, Buffer, describe_changes, pages};
 use crate::finding::{CaseEnd, Finding};
 use crate::oracle::{self, PAGE_SIZE};
-use crate::rig::{DeviceResult, RigError};
+use crate::rig::{DeviceResult, MappingView, RigError};
 use crate::step::StepResult;
 
 const NO_MISMATCH: u64 = u64::MAX;
@@ -110,15 +110,20 @@ impl Bench<'_> {
 
     /// The mapping set is what it was before the case's buffers.
     pub(crate) fn check_unchanged(&mut self, what: &str) -> Result<(), CaseEnd> {
-        match self.mapping_leak(what)? {
+        let before = self.before.clone();
+        match self.mapping_change(&before, what)? {
             None => Ok(()),
             Some(finding) => Err(finding.into()),
         }
     }
 
-    fn mapping_leak(&mut self, what: &str) -> Result<Option<Finding>, RigError> {
+    fn mapping_change(
+        &mut self,
+        before: &MappingView,
+        what: &str,
+    ) -> Result<Option<Finding>, RigError> {
         let now = self.rig.mappings()?;
-        let changes = oracle::difference(&self.before, &now);
+        let changes = oracle::difference(before, &now);
         let Some(first) = changes.first() else {
             return Ok(None);
         };
@@ -262,7 +267,8 @@ impl Bench<'_> {
     /// What must hold at the end of every case.
     pub(super) fn final_findings(&mut self) -> Result<Vec<Finding>, RigError> {
         let mut findings = Vec::new();
-        findings.extend(self.mapping_leak("everything was released")?);
+        let start = self.start.clone();
+        findings.extend(self.mapping_change(&start, "everything was released")?);
         for violation in self.rig.take_violations()? {
             findings.push(Finding {
                 view: "ledger",

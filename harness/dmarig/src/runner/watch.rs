@@ -291,7 +291,7 @@ impl<'a> Watch<'a> {
             // The case keeps running until the cause is known: see `blame`.
             Err(error) => {
                 let how = match trouble {
-                    Some(Trouble::GuestSilent) => BootEnding::GuestHung,
+                    Some(Trouble::GuestSilent | Trouble::DriverBusy) => BootEnding::GuestHung,
                     Some(Trouble::GuestBrokeProtocol) => BootEnding::ProtocolBroken,
                     Some(Trouble::Device | Trouble::Ours) | None => BootEnding::DeviceDied,
                 };
@@ -319,7 +319,7 @@ impl<'a> Watch<'a> {
     fn explain(&self, error: &SetUpError) -> Ending {
         let mut detail = chain(error);
         let how = match error {
-            SetUpError::NotAttached { .. } => BootEnding::GuestHung,
+            SetUpError::NotAttached { .. } | SetUpError::NotStarted { .. } => BootEnding::GuestHung,
             SetUpError::Ping(_) => BootEnding::ProtocolBroken,
             SetUpError::Version { .. } | SetUpError::Proof(ProofError::NotAsAsked { .. }) => {
                 BootEnding::EnvironmentMissing

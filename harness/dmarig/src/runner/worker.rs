@@ -5,9 +5,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::{Case, CaseReport, Rig, RigError, Step};
+use contract::{Case, CaseReport, Rig, RigError, Step, StepResult};
 use control_api::ClientError;
 use control_api::request::{
     Hello, MailboxWaitAttached, SabotageClear, SabotageList, SabotageSet, Stop,
@@ -22,6 +23,9 @@ use crate::sabotage::{Place, Sabotage};
 
 /// Value that the driver must echo before any case runs.
 const PING_VALUE: u64 = 0x1234_5678_9abc_def0;
+
+/// How often we ask whether the device is started.
+const START_INTERVAL: Duration = Duration::from_millis(2);
 
 /// What the worker reports.
 #[derive(Debug)]
@@ -53,6 +57,12 @@ pub enum SetUpError {
     /// No driver came.
     #[error("waited {} s for the driver to read the mailbox", .waited.as_secs())]
     NotAttached {
+        /// How long.
+        waited: Duration,
+    },
+    /// The driver came, and its device does not.
+    #[error("waited {} s for the driver to start the device under test", .waited.as_secs())]
+    NotStarted {
         /// How long.
         waited: Duration,
     },
@@ -116,7 +126,7 @@ impl Worker<'_> {
         }
         self.await_driver()?;
         self.report(WorkerReport::Attached);
-        self.ping()?;
+        self.await_device()?;
         let evidence = proof::prove(&mut self.rig).map_err(SetUpError::Proof)?;
         self.report(WorkerReport::Proven(evidence));
         if let Some(Place::Device(name)) = self.sabotage.map(|sabotage| sabotage.place) {
@@ -139,19 +149,26 @@ impl Worker<'_> {
         }
     }
 
-    fn ping(&mut self) -> Result<(), SetUpError> {
-        let results = self
-            .rig
-            .run(CONTEXT_CONTROL_THREAD, &[Step::ping(PING_VALUE)])
-            .map_err(|error| SetUpError::Ping(chain(&error)))?;
-        match results.first() {
-            Some(answer) if answer.is_success() && answer.result.value[0] == PING_VALUE => Ok(()),
-            Some(answer) => Err(SetUpError::Ping(format!(
-                "{}, value {:#x}",
-                answer.describe(),
-                answer.result.value[0]
-            ))),
-            None => Err(SetUpError::Ping("no result".into())),
+    /// Waits until the driver has started the device under test, too: the mailbox belongs to the
+    /// control function, which is started by itself. A driver in the middle of a start may be busy.
+    fn await_device(&mut self) -> Result<(), SetUpError> {
+        let waited = self.patience;
+        let start = Instant::now();
+        let steps = [Step::ping(PING_VALUE), Step::query_driver()];
+        loop {
+            match self.rig.run(CONTEXT_CONTROL_THREAD, &steps) {
+                Ok(results) => {
+                    if n_started_devices(&results)? > 0 {
+                        return Ok(());
+                    }
+                }
+                Err(_) if self.rig.trouble() == Some(Trouble::DriverBusy) => {}
+                Err(error) => return Err(SetUpError::Ping(chain(&error))),
+            }
+            if start.elapsed() >= waited {
+                return Err(SetUpError::NotStarted { waited });
+            }
+            thread::sleep(START_INTERVAL);
         }
     }
 
@@ -179,6 +196,23 @@ impl Worker<'_> {
         // The main thread takes reports until `Done`; without it there is nobody to tell.
         let _ = self.reports.send(Happening::Worker(report));
     }
+}
+
+/// Checks the echo; how many devices under test are started.
+fn n_started_devices(results: &[StepResult]) -> Result<u64, SetUpError> {
+    let [echo, driver] = results else {
+        return Err(SetUpError::Ping("no result".into()));
+    };
+    let is_echo = echo.is_success() && echo.result.value[0] == PING_VALUE;
+    if is_echo && driver.is_success() {
+        return Ok(driver.result.value[1]);
+    }
+    Err(SetUpError::Ping(format!(
+        "{}, value {:#x}, then {}",
+        echo.describe(),
+        echo.result.value[0],
+        driver.describe()
+    )))
 }
 
 /// How often the sabotage has struck; ends it.

@@ -11,7 +11,9 @@ use control_api::rpc::{CODE_TIMEOUT, CODE_UNKNOWN_METHOD, Request, Response, Rpc
 use dmarig_abi::mailbox::{
     MAILBOX_VERSION, PROGRAM_MAGIC, ProgramHeader, RESPONSE_MAGIC, RESPONSE_OK, ResponseHeader,
 };
-use dmarig_abi::operation::{OP_PING, OUTCOME_UNKNOWN, Operation, OperationResult};
+use dmarig_abi::operation::{
+    OP_PING, OP_QUERY_DRIVER, OUTCOME_UNKNOWN, Operation, OperationResult,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use zerocopy::{FromBytes, IntoBytes};
@@ -113,7 +115,7 @@ fn respond(response: Vec<u8>) -> Value {
     to_json(&MailboxResponse { response })
 }
 
-/// Runs a program as a driver would that knows nothing but the ping.
+/// Runs a program as a driver would that knows nothing but the questions at the start.
 fn run(program: &[u8]) -> Vec<u8> {
     let (header, mut rest) = ProgramHeader::read_from_prefix(program).expect("a header");
     assert_eq!(header.magic, PROGRAM_MAGIC);
@@ -143,6 +145,8 @@ fn result(operation: &Operation) -> OperationResult {
     };
     if operation.opcode == OP_PING {
         result.value[0] = operation.arg[0];
+    } else if operation.opcode == OP_QUERY_DRIVER {
+        result.value[1] = 1; // One device is started.
     } else {
         result.outcome = OUTCOME_UNKNOWN;
     }

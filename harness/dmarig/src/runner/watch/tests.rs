@@ -174,6 +174,7 @@ fn kinds_of_trouble_are_told_apart() {
         assert_eq!(how(watch.over(now + TROUBLE_GRACE, None)), Some(expected));
     };
     check(Trouble::GuestSilent, BootEnding::GuestHung);
+    check(Trouble::DriverBusy, BootEnding::GuestHung);
     check(Trouble::GuestBrokeProtocol, BootEnding::ProtocolBroken);
     check(Trouble::Device, BootEnding::DeviceDied);
     check(Trouble::Ours, BootEnding::DeviceDied);
