@@ -243,12 +243,23 @@ mod tests {
     #[test]
     fn auto_notes_the_reason_exactly_when_kvm_does_not_serve() {
         let (accel, note) = choose(AccelChoice::Auto, &[]).expect("auto always finds one");
-        match probe_kvm(needed) {
+        match probe_kvm(&[]) {
             KvmProbe::Usable => assert_eq!((accel, note), (Accel::Kvm, None)),
             KvmProbe::Unusable { reason } => {
                 assert_eq!(accel, Accel::Tcg);
                 assert!(note.is_some_and(|line| line.contains(&reason)));
             }
+        }
+    }
+
+    #[test]
+    fn feature_that_every_kvm_gives_is_found_and_a_missing_one_is_named() {
+        let Ok(kvm) = Kvm::new() else {
+            return; // No KVM here: nothing to ask.
+        };
+        assert_eq!(look_for_features(&kvm, &[]), Ok(()));
+        if let Err(reason) = look_for_features(&kvm, &[CpuFeature::GigabytePages]) {
+            assert!(reason.contains("1 GiB"), "{reason}");
         }
     }
 }
