@@ -30,10 +30,17 @@ fn main() {
     if let Err(reason) = &machine {
         eprintln!("the tests in a virtual machine are ignored: {reason}");
     }
-    let trials = cases()
-        .into_iter()
-        .map(|(name, words, expected)| trial(name, words, expected, machine.clone().ok()))
-        .collect();
+    let machine = machine.ok();
+    let cases = cases().into_iter();
+    let ordinary =
+        cases.map(|(name, words, expected)| trial(name, words, expected, machine.clone()));
+    let lacking = lacking_machines().into_iter().map(|(name, iommu, line)| {
+        let machine = machine.clone().map(|machine| Machine { iommu, ..machine });
+        let exit = ExitCode::EnvironmentMissing;
+        let line = line.into();
+        trial(name.into(), String::new(), Expected { exit, line }, machine)
+    });
+    let trials = ordinary.chain(lacking).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -75,6 +82,22 @@ fn environment_cases() -> Vec<(String, String, Expected)> {
     vec![(name, "remaping=on".into(), Expected { exit, line })]
 }
 
+/// Machines on which remapping cannot be on: name, their IOMMU, what the guest says.
+fn lacking_machines() -> [(&'static str, Option<&'static str>, &'static str); 2] {
+    [
+        (
+            "remapping_without_a_unit_is_refused",
+            None,
+            "no VT-d unit: start QEMU with",
+        ),
+        (
+            "remapping_without_caching_mode_is_refused",
+            Some("intel-iommu,caching-mode=off"),
+            "start QEMU with caching-mode=on",
+        ),
+    ]
+}
+
 fn trial(name: String, words: String, expected: Expected, machine: Option<Machine>) -> Trial {
     let is_ignored = machine.is_none();
     Trial::test(name, move || {
@@ -88,6 +111,7 @@ fn trial(name: String, words: String, expected: Expected, machine: Option<Machin
 struct Machine {
     qemu: PathBuf,
     kernel: PathBuf,
+    iommu: Option<&'static str>,
 }
 
 impl Machine {
@@ -98,7 +122,12 @@ impl Machine {
         if !kernel.is_file() {
             return Err(format!("there is no {} (cargo xtask nt)", kernel.display()));
         }
-        Ok(Self { qemu, kernel })
+        let iommu = Some("intel-iommu,caching-mode=on,intremap=off");
+        Ok(Self {
+            qemu,
+            kernel,
+            iommu,
+        })
     }
 
     fn boot(&self, words: &str, expected: &Expected) -> Result<(), Failed> {
@@ -140,7 +169,7 @@ impl Machine {
             .arg(format!(
                 "memory-backend-memfd,id=ram,size={MEMORY},share=on"
             ))
-            .args(["-device", "intel-iommu,caching-mode=on,intremap=off"])
+            .args(self.iommu.iter().flat_map(|iommu| ["-device", iommu]))
             .args(["-device", "isa-debug-exit,iobase=0xf4"])
             .args(["-device", "pcie-root-port,id=port0,chassis=1"])
             .args(["-device", "nvme,bus=port0,serial=1"])

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::registers::BLOCK_BYTES;
+use super::tables::ContextTables;
 use super::unit::{PageRun, TableMemory, Unit};
 use super::{DomainError, Fault, Iova, Permissions, RequesterId, VtdError};
 use crate::acpi::RemappingUnit;
@@ -25,7 +26,9 @@ static HANDLER: Guarded<Option<fn(&Fault)>> = Guarded::new(None);
 pub fn initialize(units: &[RemappingUnit]) -> Result<(), VtdError> {
     let unit = unit_of_all_devices(units).ok_or(VtdError::NoUnit)?;
     let registers = Registers::map(unit.base, BLOCK_BYTES).map_err(|_| VtdError::Exhausted)?;
-    let mut unit = with_tables(|memory| Unit::enable(registers, memory))?;
+    // A refusal unmaps the registers, which needs the memory's lock: no table memory is held here.
+    let contexts = with_tables(|memory| ContextTables::new(memory.frames));
+    let mut unit = Unit::enable(registers, contexts.ok_or(VtdError::Exhausted)?)?;
     let address = u32::try_from(MESSAGE_ADDRESS).expect("messages to a local APIC lie below 4 GiB");
     dispatch::set_handler(FAULT_VECTOR, Some(|_| poll()));
     unit.send_faults_to(address, FAULT_VECTOR);

@@ -69,8 +69,8 @@ struct Attached {
 }
 
 impl<R: RemappingRegisters> Unit<R> {
-    /// Turns translation on with no requester attached: every request faults.
-    pub fn enable(registers: R, memory: TableMemory<'_>) -> Result<Self, VtdError> {
+    /// Turns translation on with no requester attached: every request faults. `contexts` is empty.
+    pub fn enable(registers: R, contexts: ContextTables) -> Result<Self, VtdError> {
         let capabilities = Capabilities::decode(
             registers.read_u64(offset::CAPABILITY),
             registers.read_u64(offset::EXTENDED_CAPABILITY),
@@ -81,7 +81,6 @@ impl<R: RemappingRegisters> Unit<R> {
         if !capabilities.is_suitable() {
             return Err(VtdError::Unsuitable);
         }
-        let contexts = ContextTables::new(memory.frames).ok_or(VtdError::Exhausted)?;
         let mut unit = Self {
             registers,
             capabilities,

@@ -1,5 +1,5 @@
-//! The unit on a model of its registers that caches what the specification lets it cache: a domain's pages
-//! are seen by the "device" only after a flush that covers them.
+//! The unit on a model of its registers that notes each step, and on tables in an arena, which a second
+//! walker reads.
 #![expect(unsafe_code, reason = "an arena of the host stands for RAM")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +73,7 @@ impl Model {
 
 impl RemappingRegisters for Model {
     fn read_u32(&self, at: u64) -> u32 {
-        self.word(at) as u32
+        u32::try_from(self.word(at)).expect("written with 32 bits")
     }
 
     fn write_u32(&mut self, at: u64, value: u32) {
@@ -106,7 +106,7 @@ impl RemappingRegisters for Model {
     }
 }
 
-/// Frames of an arena; the tests own pages 1 to `left`.
+/// Frames of an arena, of which `left` are left.
 struct Arena {
     map: DirectMap,
     next: u64,
@@ -157,9 +157,8 @@ struct Bench {
 impl Bench {
     fn new(widths: u64) -> Self {
         let mut arena = Arena::new(120);
-        let (map, frames) = arena.memory();
-        let memory = TableMemory { map: &map, frames };
-        let unit = Unit::enable(Model::new(widths), memory).expect("a good unit");
+        let contexts = ContextTables::new(&mut arena).expect("room");
+        let unit = Unit::enable(Model::new(widths), contexts).expect("a good unit");
         Self { unit, arena }
     }
 
@@ -262,19 +261,13 @@ fn enabling_loads_the_root_flushes_everything_then_translates() {
 }
 
 #[test]
-fn unit_that_lacks_something_is_refused_before_it_is_touched() {
+fn unit_that_lacks_something_is_refused() {
     let check = |capability: u64, expected: VtdError| {
         let mut model = Model::new(LEVELS_48);
         model.words.insert(offset::CAPABILITY, capability);
-        let mut arena = Arena::new(4);
-        let map = arena.map;
-        let memory = TableMemory {
-            map: &map,
-            frames: &mut arena,
-        };
-        let error = Unit::enable(model, memory).expect_err("refused");
+        let contexts = ContextTables::new(&mut Arena::new(4)).expect("room");
+        let error = Unit::enable(model, contexts).expect_err("refused");
         assert_eq!(error, expected);
-        assert!(arena.taken.is_empty());
     };
     let good = capability(LEVELS_48);
     check(good & !(1 << 7), VtdError::NoCachingMode);
@@ -287,15 +280,10 @@ fn unit_that_lacks_something_is_refused_before_it_is_touched() {
 fn dead_unit_is_an_error_and_not_a_hang() {
     let mut model = Model::new(LEVELS_48);
     model.is_dead = true;
-    let mut arena = Arena::new(4);
-    let map = arena.map;
-    let memory = TableMemory {
-        map: &map,
-        frames: &mut arena,
-    };
+    let contexts = ContextTables::new(&mut Arena::new(4)).expect("room");
     let register = offset::GLOBAL_STATUS;
     assert_eq!(
-        Unit::enable(model, memory).expect_err("dead"),
+        Unit::enable(model, contexts).expect_err("dead"),
         VtdError::NoAnswer { register }
     );
 }
