@@ -6,13 +6,14 @@ use clap::Parser;
 
 /// A PCI device for tests of DMA drivers, served to QEMU over vfio-user.
 ///
-/// Start it first, then QEMU 11.1 or newer with, for each socket,
-/// `-device pcie-root-port,id=rp1,chassis=1,slot=1` and
-/// `-device '{"driver":"vfio-user-pci","bus":"rp1","socket":{"type":"unix","path":"PATH"}}'`.
+/// Start it first, then QEMU 11.1 or newer, with these two for each socket:
+///   -device pcie-root-port,id=rp1,chassis=1,slot=1
+///   -device '{"driver":"vfio-user-pci","bus":"rp1","socket":{"type":"unix","path":"PATH"}}'
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "dmarig-device",
     version,
+    verbatim_doc_comment,
     after_help = "Exit codes: 0 stopped by the control socket, SIGTERM or SIGINT; 2 wrong usage or \
                   device file; 3 the environment lacks something (a socket path is taken, no \
                   memory); 101 a bug of ours."
@@ -38,7 +39,8 @@ pub struct Options {
     #[arg(long)]
     pub no_message_dma: bool,
 
-    /// End when the parent process ends, even when that is killed.
+    /// End when the parent process ends, even when that is killed. Strictly: when the parent's thread
+    /// that started us ends.
     #[arg(long)]
     pub die_with_parent: bool,
 
@@ -56,5 +58,11 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn help_reads_as_committed() {
+        let help = Options::command().term_width(100).render_long_help();
+        insta::assert_snapshot!(help);
     }
 }

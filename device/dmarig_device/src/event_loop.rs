@@ -4,7 +4,6 @@
 //! [`Rig::step`]. A token carries the number of its connection, so an event of a connection that
 //! ended earlier in the same turn finds nobody.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
@@ -23,7 +22,7 @@ use crate::rig::{Event, Next, Rig};
 const EVENTS_PER_TURN: usize = 32;
 
 /// A socket that the loop watches, as 64 bits for epoll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     Signal,
     Listener(FunctionName),
@@ -83,14 +82,23 @@ fn step_all(rig: &mut Rig, ready: &[epoll::Event], now: Instant) -> Next {
 /// The epoll instance, and what it was told.
 struct Watch {
     epoll: std::os::fd::OwnedFd,
-    told: HashMap<Token, (RawFd, EventFlags)>,
+    /// A dozen at most, so a search costs less than a hash.
+    told: Vec<Told>,
+}
+
+/// One socket as epoll knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Told {
+    token: Token,
+    fd: RawFd,
+    flags: EventFlags,
 }
 
 impl Watch {
     fn new() -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            told: HashMap::new(),
+            told: Vec::new(),
         })
     }
 
@@ -110,20 +118,29 @@ impl Watch {
         if self.told.len() > n_seen {
             let mut alive = vec![Token::Signal];
             for_each_socket(rig, |token, _, _| alive.push(token));
-            self.told.retain(|token, _| alive.contains(token));
+            self.told.retain(|told| alive.contains(&told.token));
         }
         Ok(())
     }
 
     fn tell(&mut self, token: Token, fd: BorrowedFd<'_>, flags: EventFlags) -> io::Result<()> {
-        let wanted = (fd.as_raw_fd(), flags);
+        let wanted = Told {
+            token,
+            fd: fd.as_raw_fd(),
+            flags,
+        };
         let data = EventData::new_u64(token.number());
-        match self.told.get(&token) {
-            Some(told) if *told == wanted => return Ok(()),
-            Some(_) => epoll::modify(&self.epoll, fd, data, flags)?,
-            None => epoll::add(&self.epoll, fd, data, flags)?,
+        match self.told.iter_mut().find(|told| told.token == token) {
+            Some(told) if *told == wanted => {}
+            Some(told) => {
+                epoll::modify(&self.epoll, fd, data, flags)?;
+                *told = wanted;
+            }
+            None => {
+                epoll::add(&self.epoll, fd, data, flags)?;
+                self.told.push(wanted);
+            }
         }
-        self.told.insert(token, wanted);
         Ok(())
     }
 

@@ -9,15 +9,21 @@ use control_api::request::{DmaOp, DmaPath, DmaSubmit, LedgerRead};
 use control_api::response::{DmaOutcome, DmaStatus, PathFindingKind};
 use dmarig_abi::Iova;
 use dmarig_abi::completion::{DMA_STATUS_SUCCESS, DMA_STATUS_UNMAPPED};
-use dmarig_abi::descriptor::{DESCRIPTOR_FLAG_INTERRUPT, DMA_OP_WRITE_PATTERN};
+use dmarig_abi::descriptor::{DESCRIPTOR_FLAG_INTERRUPT, DMA_OP_NOP, DMA_OP_WRITE_PATTERN};
 use dmarig_abi::pattern::fill_pattern;
 use dmarig_abi::registers::{
-    CH_CRC, CH_DESTINATION, CH_LENGTH, CH_SEED, CH_STATUS, REG_INTERRUPT_ENABLE,
+    CH_CRC, CH_DESTINATION, CH_LENGTH, CH_SEED, CH_STATUS, DUT_ID_VALUE, REG_ID,
+    REG_INTERRUPT_CAUSE, REG_INTERRUPT_ENABLE,
 };
+use dmarig_device::{ClientId, Event, Next, Readiness};
 use guest_memory::SharedMemory;
 
 const BASE: u64 = 0x1_0000_0000;
 const RAM: usize = 0x10_0000;
+/// Interrupt status in the low byte of the PCI status register.
+const INTERRUPT_STATUS: u8 = 8;
+/// Capability ID of MSI-X.
+const MSIX_CAPABILITY: u8 = 0x11;
 
 fn rig_with_ram() -> (Bench, MockQemu, Harness, SharedMemory) {
     let mut bench = Bench::new();
@@ -79,6 +85,87 @@ fn doorbell_moves_data_and_signals_its_vector() {
     assert_eq!(
         qemu.channel_read_u32(&mut bench, 1, CH_CRC),
         crc32c::crc32c(&expected)
+    );
+}
+
+#[test]
+fn pin_stays_up_until_the_cause_is_cleared() {
+    let (mut bench, mut qemu, _, _ram) = rig_with_ram();
+    let pin = eventfd();
+    qemu.bind_pin(&mut bench, &pin);
+    qemu.write(&mut bench, 0, REG_INTERRUPT_ENABLE, &1_u32.to_le_bytes());
+    qemu.channel_write(&mut bench, 0, CH_DESTINATION, BASE);
+    qemu.channel_write(&mut bench, 0, CH_LENGTH, 8);
+    let flags = u32::from(DESCRIPTOR_FLAG_INTERRUPT) << 16;
+    qemu.ring(&mut bench, 0, u32::from(DMA_OP_WRITE_PATTERN) | flags);
+    let is_shown = |bench: &mut Bench, qemu: &mut MockQemu| {
+        qemu.read_config(bench, 6, 1)[0] & INTERRUPT_STATUS != 0
+    };
+    assert_eq!(take_count(&pin), 1);
+    assert!(is_shown(&mut bench, &mut qemu));
+    qemu.unmask_pin(&mut bench);
+    assert_eq!(take_count(&pin), 1, "nobody cleared the cause");
+    qemu.write(&mut bench, 0, REG_INTERRUPT_CAUSE, &1_u32.to_le_bytes());
+    assert!(!is_shown(&mut bench, &mut qemu));
+    qemu.unmask_pin(&mut bench);
+    assert_eq!(take_count(&pin), 0);
+}
+
+#[test]
+fn device_file_with_fewer_vectors_shares_the_last_one() {
+    let device = tempfile::NamedTempFile::new().expect("file");
+    std::fs::write(device.path(), "[interrupts]\nmsix_vectors = 2\n").expect("file");
+    let mut bench = Bench::with(|options| options.device = Some(device.path().into()));
+    let mut qemu = bench.connect(FunctionName::DUT0);
+    let vectors = [eventfd(), eventfd()];
+    for (number, vector) in (0..).zip(&vectors) {
+        qemu.bind_vector(&mut bench, number, vector);
+    }
+    qemu.write(&mut bench, 0, REG_INTERRUPT_ENABLE, &15_u32.to_le_bytes());
+    let flags = u32::from(DESCRIPTOR_FLAG_INTERRUPT) << 16;
+    for channel in 0..4 {
+        qemu.ring(&mut bench, channel, u32::from(DMA_OP_NOP) | flags);
+    }
+    assert_eq!(vectors.each_ref().map(take_count), [1, 3]);
+
+    std::fs::write(device.path(), "[interrupts]\nmsix_vectors = 0\n").expect("file");
+    let mut bench = Bench::with(|options| options.device = Some(device.path().into()));
+    let mut qemu = bench.connect(FunctionName::DUT0);
+    assert_eq!(qemu.find_capability(&mut bench, MSIX_CAPABILITY), None);
+}
+
+#[test]
+fn other_sockets_are_served_between_slices_of_a_long_request() {
+    let (mut bench, mut qemu, mut harness, _) = rig_with_ram();
+    let size = 16 << 20;
+    let ram = SharedMemory::create_sealed("long", size).expect("memory");
+    qemu.map(&mut bench, &ram, 0, true);
+    let request = submit(DmaOp::Fill, DmaPath::Default, 0, size as u64);
+    let pending = harness.client.send(&request, PATIENCE).expect("send");
+    let ready = Readiness {
+        readable: true,
+        ..Readiness::default()
+    };
+    let next = bench.step(Event::ControlReady(ClientId::from_number(1), ready));
+    assert_eq!(next, Next::Now, "one slice is done, and there is more");
+    let payload = vfio_user::client::read_payload(0, REG_ID, 4);
+    qemu.client
+        .send(vfio_user::message::Command::REGION_READ, &payload, &[])
+        .expect("send");
+    let next = bench.step(Event::Ready(FunctionName::DUT0, ready));
+    assert_eq!(next, Next::Now);
+    let reply = qemu.client.receive().expect("an answer in the middle");
+    assert_eq!(reply.payload[16..], DUT_ID_VALUE.to_le_bytes());
+    assert_eq!(
+        bytes_at(&ram, size as u64 - 1, 1),
+        [0],
+        "it is not through yet"
+    );
+    bench.pump();
+    let outcome = harness.client.wait(pending, PATIENCE).expect("answer");
+    assert_eq!(
+        (outcome.status, outcome.done_bytes),
+        (DmaStatus::Success, size as u64)
     );
 }
 

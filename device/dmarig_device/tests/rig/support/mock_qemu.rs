@@ -11,14 +11,16 @@ use vfio_user::client::{
     set_irqs_payload, unmap_payload, version_payload, write_payload,
 };
 use vfio_user::message::{
-    Command, DMA_MAP_READ, DMA_MAP_WRITE, Header, SET_IRQS_ACTION_TRIGGER, SET_IRQS_DATA_EVENTFD,
-    TYPE_REPLY,
+    Command, DMA_MAP_READ, DMA_MAP_WRITE, Header, SET_IRQS_ACTION_TRIGGER, SET_IRQS_ACTION_UNMASK,
+    SET_IRQS_DATA_EVENTFD, SET_IRQS_DATA_NONE, TYPE_REPLY,
 };
 
 use super::Bench;
 
 /// Region of configuration space.
 const CONFIG: u32 = 7;
+/// Index of the interrupt pin.
+const INTX: u32 = 0;
 /// Index of MSI-X.
 const MSIX: u32 = 2;
 /// Memory enable and bus master in the command register.
@@ -123,17 +125,34 @@ impl MockQemu {
         self.request(bench, Command::DEVICE_SET_IRQS, &payload, &fds);
     }
 
-    /// Offset of a capability in configuration space.
+    /// Binds the interrupt pin.
+    pub fn bind_pin(&mut self, bench: &mut Bench, eventfd: &OwnedFd) {
+        let flags = SET_IRQS_DATA_EVENTFD | SET_IRQS_ACTION_TRIGGER;
+        let payload = set_irqs_payload(flags, INTX, 0, 1, &[]);
+        let fds = [eventfd.as_fd()];
+        self.request(bench, Command::DEVICE_SET_IRQS, &payload, &fds);
+    }
+
+    /// What QEMU sends when the guest has touched the device after an interrupt by pin.
+    pub fn unmask_pin(&mut self, bench: &mut Bench) {
+        let flags = SET_IRQS_DATA_NONE | SET_IRQS_ACTION_UNMASK;
+        let payload = set_irqs_payload(flags, INTX, 0, 1, &[]);
+        self.request(bench, Command::DEVICE_SET_IRQS, &payload, &[]);
+    }
+
+    /// Offset of a capability in configuration space, which must be there.
     pub fn capability(&mut self, bench: &mut Bench, id: u8) -> u64 {
+        self.find_capability(bench, id).expect("the capability")
+    }
+
+    /// Offset of a capability in configuration space.
+    pub fn find_capability(&mut self, bench: &mut Bench, id: u8) -> Option<u64> {
         let config = self.read(bench, CONFIG, 0, 256);
         let mut offset = usize::from(config[0x34]);
-        while offset != 0 {
-            if config[offset] == id {
-                return offset as u64;
-            }
+        while offset != 0 && config[offset] != id {
             offset = usize::from(config[offset + 1]);
         }
-        panic!("no capability {id:#x}");
+        (offset != 0).then_some(offset as u64)
     }
 
     pub fn read(&mut self, bench: &mut Bench, region: u32, offset: u64, count: u32) -> Vec<u8> {
