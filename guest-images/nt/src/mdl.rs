@@ -122,10 +122,7 @@ pub fn pages_spanned(address: u64, len_bytes: u64) -> u64 {
 /// Offset of `address` in its page.
 #[must_use]
 pub fn page_offset(address: u64) -> u32 {
-    // Twelve bits fit.
-    #[expect(clippy::cast_possible_truncation, reason = "masked to 12 bits")]
-    let offset = (address & (PAGE_BYTES - 1)) as u32;
-    offset
+    (address & (PAGE_BYTES - 1)) as u32
 }
 
 /// What the flags of a partial MDL become, from its own and its source's (model of section 3).

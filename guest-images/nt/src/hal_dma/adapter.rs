@@ -159,6 +159,28 @@ pub(super) fn nearest_buffer(adapter: u64, iova: u64, va: u64) -> Option<(u32, u
     })
 }
 
+/// CM-27: notes that `routine` takes memory away that a driver-backed common buffer still lies on.
+pub(crate) fn check_released(routine: &str, start: u64, len_bytes: u64) {
+    let buffer = STATE.with(|state| {
+        let mut buffers = state.buffers.values().flatten();
+        let is_hit = |va: u64| {
+            va.checked_sub(start)
+                .is_some_and(|offset| offset < len_bytes)
+        };
+        buffers
+            .find(|buffer| buffer.is_driver_backed() && is_hit(buffer.va))
+            .map(|buffer| (buffer.iova, buffer.va))
+    });
+    if let Some((iova, va)) = buffer {
+        verifier::undocumented_violation(
+            "common-buffer-memory-released",
+            format_args!(
+                "CM-27: {routine} takes {va:#x} away from the common buffer at {iova:#x}, which is not freed"
+            ),
+        );
+    }
+}
+
 /// Requires an exact IRQL (`is_exact`) or one at most `level`: 0xE6/0x13.
 pub(super) fn require_irql(routine: &str, level: Irql, is_exact: bool) {
     let current = irql::current();

@@ -56,6 +56,13 @@ struct Canaries {
     frames: [Pfn; 2],
 }
 
+impl CommonBuffer {
+    /// Whether its pages are the driver's.
+    pub(super) fn is_driver_backed(&self) -> bool {
+        matches!(self.backing, Backing::Driver)
+    }
+}
+
 /// What an allocation asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {

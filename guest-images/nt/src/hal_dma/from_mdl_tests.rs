@@ -201,7 +201,7 @@ fn cm14_unaligned_empty_or_overlong_sub_section_is_refused() {
         (0, 0),
         (0x3000, 0x1000),
         (0x2000, 0x2000),
-        (u64::MAX & !0xfff, 0x1000),
+        (!0xfff, 0x1000),
         (0, 0xffff_f000),
     ] {
         Case::of(contiguous(LOCKED_AND_MAPPED))

@@ -208,7 +208,6 @@ extern "win64" fn allocate_common_buffer_ex(
 }
 
 /// `AllocateCommonBufferWithBounds`: rules AB-1 to AB-10. IRQL PASSIVE_LEVEL. VA, or null.
-#[expect(clippy::too_many_arguments, reason = "the routine's own signature")]
 extern "win64" fn allocate_common_buffer_with_bounds(
     adapter: u64,
     minimum: u64,

@@ -5,9 +5,10 @@ use core::arch::naked_asm;
 use super::shared::{fill, read_u64, write_u64};
 use super::verifier;
 use crate::arch::interrupts;
+use crate::hal_dma::adapter::check_released;
 use crate::ke::pool;
-use crate::memory::VirtAddr;
 use crate::memory::pool::{Content, PoolKind, PoolRequest};
+use crate::memory::{self, VirtAddr};
 
 /// Bytes of a lookaside list that drivers embed.
 const LOOKASIDE_BYTES: u64 = 0x80;
@@ -120,7 +121,12 @@ pub(super) extern "win64" fn ex_free_pool(address: u64) {
 
 fn free(address: u64, tag: u32) {
     match VirtAddr::try_new(address) {
-        Ok(address) => pool::free(address, tag),
+        Ok(address) => {
+            if let Some(allocation) = memory::pool::find(address) {
+                check_released("ExFreePool", address.as_u64(), allocation.len_bytes);
+            }
+            pool::free(address, tag);
+        }
         Err(_) => verifier::undocumented_violation(
             "pool-address-invalid",
             format_args!("ExFreePool of {address:#x}"),

@@ -286,7 +286,6 @@ pub(super) extern "win64" fn io_cancel_irp(irp: u64) -> u8 {
 /// `IoBuildDeviceIoControlRequest` (wdm.h): arguments five to nine come on the stack. IRQL
 /// PASSIVE_LEVEL. Null where memory is short. Supports METHOD_BUFFERED and METHOD_NEITHER; direct
 /// methods give null and a finding.
-#[expect(clippy::too_many_arguments, reason = "the routine's own signature")]
 pub(super) extern "win64" fn io_build_device_io_control_request(
     code: u32,
     device: u64,

@@ -5,7 +5,6 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
-use core::ptr::with_exposed_provenance_mut;
 
 use super::{exports, missing, verifier};
 use crate::arch::guarded::Guarded;
@@ -130,12 +129,8 @@ fn build(
     let base = start.as_u64();
     let len_bytes = file.image_bytes();
     // SAFETY: `allocate_image` gave these pages, zeroed and writable, to nobody else.
-    let image = unsafe {
-        core::slice::from_raw_parts_mut(
-            with_exposed_provenance_mut::<u8>(start.as_u64() as usize),
-            len_bytes as usize,
-        )
-    };
+    let image =
+        unsafe { core::slice::from_raw_parts_mut(start.as_mut_ptr::<u8>(), len_bytes as usize) };
     let mut binding = Exports {
         image: name,
         is_strict,

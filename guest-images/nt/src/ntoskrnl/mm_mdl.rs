@@ -8,6 +8,7 @@ use super::shared::{address_of, shared};
 use super::status::{self, NtStatus};
 use super::verifier::{self, DETECTED_VIOLATION, Documented};
 use crate::arch::guarded::Guarded;
+use crate::hal_dma::adapter::check_released;
 use crate::ke::irql::{APC_LEVEL, DISPATCH_LEVEL};
 use crate::mdl::{
     self, IO_SPACE, MAPPED_TO_SYSTEM_VA, MAX_MDL_BYTES, MDL_HEADER_BYTES, Mdl, PAGE_BYTES,
@@ -227,6 +228,9 @@ pub(super) extern "win64" fn mm_unmap_locked_pages(va: u64, mdl: u64) {
 pub(super) fn unmap(va: u64, mdl: &Mdl) {
     // A partial MDL that shares its source's mapping has none of its own.
     let is_own = !mdl.has(PARTIAL) || mdl.has(PARTIAL_HAS_BEEN_MAPPED);
+    if is_own {
+        check_released("unmapping the MDL", va, mdl.byte_count.get().into());
+    }
     if is_own && memory::unmap(VirtAddr::new(va)).is_ok() {
         MAPPINGS.with(|mappings| *mappings -= 1);
     }

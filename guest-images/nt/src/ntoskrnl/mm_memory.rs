@@ -4,6 +4,7 @@ use super::mm_mdl::cache_of;
 use super::shared::counted_string;
 use super::verifier::{self, DETECTED_VIOLATION, Documented};
 use crate::arch::guarded::Guarded;
+use crate::hal_dma::adapter::check_released;
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::memory::{self, Cache, ContiguousRequest, GuestPhysAddr, Pfn, Protection, VirtAddr};
 
@@ -115,7 +116,8 @@ pub(super) extern "win64" fn mm_free_contiguous_memory(address: u64) {
     let freed = VirtAddr::try_new(address)
         .ok()
         .and_then(|at| memory::free_contiguous(at).ok());
-    if freed.is_some() {
+    if let Some(len_bytes) = freed {
+        check_released("MmFreeContiguousMemory", address, len_bytes);
         COUNTS.with(|counts| counts.contiguous -= 1);
     } else {
         verifier::undocumented_violation(

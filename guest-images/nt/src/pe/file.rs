@@ -254,7 +254,7 @@ fn check_headers(headers: &ImageNtHeaders64) -> Result<(), PeError> {
         "a power of two from 0x1000 to 0x200000",
     )?;
     let image = optional.size_of_image.get(LE);
-    let is_sized = image >= PAGE && image <= MAX_IMAGE_BYTES;
+    let is_sized = (PAGE..=MAX_IMAGE_BYTES).contains(&image);
     field("SizeOfImage", image, is_sized, "from 0x1000 to 0x4000000")?;
     let header_bytes = optional.size_of_headers.get(LE);
     let fits = header_bytes > 0 && header_bytes <= image;
