@@ -212,10 +212,25 @@ bool context_store(uint16_t context, const uint8_t *program, uint32_t length_byt
     return true;
 }
 
+/* A device that goes away does not wait for a long program; one that comes does. */
+static void lock_for(uint16_t context)
+{
+    switch (context) {
+    case DMARIG_CONTEXT_ADD_DEVICE:
+    case DMARIG_CONTEXT_START_DEVICE:
+    case DMARIG_CONTEXT_D0_ENTRY:
+        driver_lock();
+        break;
+    default:
+        driver_lock_soon();
+        break;
+    }
+}
+
 void context_run_stored(uint16_t context)
 {
     struct stored_program *stored = &g_driver.stored[context];
-    driver_lock_soon();
+    lock_for(context);
     if (stored->program != NULL) {
         free_pool(&stored->response);
         stored->response_length = 0;

@@ -122,7 +122,7 @@ void hardware_stop(struct device *device, uint16_t context)
 /* From here on transfers are possible. */
 void hardware_enable_dut(struct device *device)
 {
-    driver_lock_soon();
+    driver_lock();
     device->in_d0 = true;
     ring_restart_all(device);
     if (device->interrupt.mode != INTERRUPT_NONE) {

@@ -17,7 +17,7 @@ uint16_t op_adapter_open(struct operation_call *call)
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     struct device *device = dut_present(operation->a);
-    if (device == NULL) {
+    if (device == NULL || device->state == PNP_SURPRISE_REMOVED) {
         return DMARIG_OUTCOME_NO_DEVICE;
     }
     memcpy(&description, call->data, sizeof(description));

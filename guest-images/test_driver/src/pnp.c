@@ -56,7 +56,7 @@ _Static_assert(DMARIG_PCI_VENDOR_ID == 0x1234 && DMARIG_PCI_DEVICE_ID_DUT == 0xd
 static bool enlist(struct device *device)
 {
     bool enlisted = false;
-    driver_lock_soon();
+    driver_lock();
     if (device->role == ROLE_CONTROL && g_driver.control == NULL) {
         g_driver.control = device;
         enlisted = true;
