@@ -165,7 +165,9 @@ impl DutMemory {
         len_bytes: u64,
         direction: Direction,
     ) -> Result<u64, BusFault> {
-        let segment = self.translate(iova, len_bytes, direction)?;
+        let segment = self
+            .translate(iova, len_bytes, direction)
+            .or_else(|fault| self.translate_stale(fault, len_bytes, direction))?;
         Ok(segment.len_bytes)
     }
 
@@ -248,12 +250,12 @@ impl DutMemory {
     }
 
     fn translate_stale(
-        &mut self,
+        &self,
         fault: BusFault,
         len_bytes: u64,
         direction: Direction,
     ) -> Result<Segment<Backing>, BusFault> {
-        let stale = self.stale.as_mut().ok_or(fault)?;
+        let stale = self.stale.as_ref().ok_or(fault)?;
         stale
             .translate(fault.iova, len_bytes, access(direction))
             .ok_or(fault)

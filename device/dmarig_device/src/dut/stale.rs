@@ -3,6 +3,7 @@
 //! While it is set, translations that the platform takes away are kept, and an access that finds no
 //! mapping uses them: what a device does that never invalidates its translation cache.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use dmarig_abi::Iova;
@@ -19,8 +20,8 @@ pub(super) struct StaleTranslations {
     table: MappingTable<Backing>,
     /// Pages that this table has taken over and not given back, by region.
     pages: BTreeMap<RegionId, u64>,
-    times_left: Option<u32>,
-    struck: u64,
+    times_left: Cell<Option<u32>>,
+    struck: Cell<u64>,
 }
 
 impl StaleTranslations {
@@ -29,17 +30,17 @@ impl StaleTranslations {
         Self {
             table: MappingTable::with_max_leaves(MAX_LEAVES),
             pages: BTreeMap::new(),
-            times_left: times,
-            struck: 0,
+            times_left: Cell::new(times),
+            struck: Cell::new(0),
         }
     }
 
     pub(super) const fn times_left(&self) -> Option<u32> {
-        self.times_left
+        self.times_left.get()
     }
 
     pub(super) const fn struck(&self) -> u64 {
-        self.struck
+        self.struck.get()
     }
 
     /// Takes a removed mapping, and its pages, over; `false` if there is no room or no memory.
@@ -66,19 +67,21 @@ impl StaleTranslations {
         true
     }
 
-    /// The old translation of an access, if there is one and it may still be used.
+    /// The old translation of an access, if there is one and it may still be used. A probe asks here
+    /// as well: it tells where the device would go.
     pub(super) fn translate(
-        &mut self,
+        &self,
         iova: Iova,
         len_bytes: u64,
         access: Access,
     ) -> Option<Segment<Backing>> {
-        if self.times_left == Some(0) {
+        if self.times_left.get() == Some(0) {
             return None;
         }
         let segment = self.table.translate_first(iova, len_bytes, access).ok()?;
-        self.times_left = self.times_left.map(|times| times - 1);
-        self.struck += 1;
+        self.times_left
+            .set(self.times_left.get().map(|times| times - 1));
+        self.struck.set(self.struck.get() + 1);
         Some(segment)
     }
 
