@@ -94,6 +94,18 @@ pub(super) fn install(space: Space, memory_bytes: u64) {
     });
 }
 
+/// For tests on the host: a space of 16 MiB on an arena, the same for all tests of the process.
+#[cfg(test)]
+pub(super) fn install_arena() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    const PAGES: u64 = 4096;
+    ONCE.call_once(|| {
+        let frames = super::frames::Frames::new(core::slice::from_ref(&(0..PAGES)), &[]);
+        let space = Space::new(DirectMap::arena(PAGES), frames).expect("room for the root");
+        install(space, PAGES * PAGE_SIZE);
+    });
+}
+
 #[track_caller]
 pub(super) fn with<R>(body: impl FnOnce(&mut KernelSpace) -> R) -> R {
     KERNEL_SPACE.with(|slot| {

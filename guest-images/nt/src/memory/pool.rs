@@ -245,3 +245,7 @@ fn for_padding(
         body(frame_at(start + (len_bytes - 1)), end..PAGE_SIZE);
     }
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;
