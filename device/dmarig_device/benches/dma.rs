@@ -25,7 +25,7 @@ use guest_memory::SharedMemory;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use vfio_user::client::{Client, QEMU_PROPOSAL, version_payload, write_payload};
-use vfio_user::message::Command;
+use vfio_user::message::{Command, TYPE_REPLY};
 use vfio_user::{DeviceModel as _, DmaMap, DmaPermissions};
 
 const SIZES: [usize; 3] = [64, 4 << 10, 64 << 10];
@@ -207,18 +207,21 @@ impl Peer {
         client.receive().expect("reply");
     }
 
-    /// Lets a thread serve every DMA_READ from now on.
+    /// Lets a thread serve every DMA_READ from now on, with as few system calls as the floor has.
     fn answer_from_a_thread(&mut self) {
-        let mut client = self.client.take().expect("once");
+        let client = self.client.take().expect("once");
+        let mut stream = client.stream().try_clone().expect("descriptor");
         thread::spawn(move || {
-            let mut reply = Vec::new();
-            while let Ok(question) = client.receive() {
-                let count = question.payload[8..16].try_into().expect("8 bytes");
+            let (mut question, mut answer) = ([0; 32], Vec::new());
+            while stream.read_exact(&mut question).is_ok() {
+                let count = question[24..].try_into().expect("8 bytes");
                 let count = usize::try_from(u64::from_le_bytes(count)).expect("32 KiB");
-                reply.clear();
-                reply.extend_from_slice(&question.payload);
-                reply.resize(16 + count, 1);
-                if client.reply(&question.header, &reply).is_err() {
+                answer.resize(32 + count, 1);
+                answer[..32].copy_from_slice(&question);
+                let size = u32::try_from(answer.len()).expect("32 KiB");
+                answer[4..8].copy_from_slice(&size.to_le_bytes());
+                answer[8..12].copy_from_slice(&TYPE_REPLY.to_le_bytes());
+                if stream.write_all(&answer).is_err() {
                     break;
                 }
             }

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use control_api::request::{Hello, Stop};
 use rustix::process::Signal;
 
-use crate::child::{DeviceProcess, PATIENCE, command};
+use crate::child::{DeviceProcess, PATIENCE, command, wait_until};
 
 #[test]
 fn stop_and_signals_end_it_with_zero_and_leave_no_socket() {
@@ -29,12 +29,31 @@ fn killed_process_leaves_sockets_that_the_next_one_replaces() {
     assert_eq!(process.wait().code(), None);
     assert_eq!(process.files().len(), 3);
     let mut next = command(process.folder.path()).spawn().expect("start");
-    crate::child::wait_until("the next process", || {
+    wait_until("the next process", || {
         control_api::Client::connect(&process.path("control"))
             .is_ok_and(|mut client| client.call(&Hello {}, PATIENCE).is_ok())
     });
     next.kill().expect("kill");
     next.wait().expect("end");
+}
+
+#[test]
+fn killed_parent_takes_the_process_and_its_sockets_along() {
+    let folder = tempfile::tempdir().expect("folder");
+    let device = command(folder.path());
+    let mut parent = Command::new("sh")
+        .args(["-c", "\"$@\"; true", "sh"])
+        .arg(device.get_program())
+        .args(device.get_args())
+        .spawn()
+        .expect("sh");
+    let control = folder.path().join("control");
+    wait_until("the control socket", || control.exists());
+    parent.kill().expect("kill");
+    parent.wait().expect("end");
+    wait_until("the end of the device", || {
+        fs::read_dir(folder.path()).expect("folder").count() == 0
+    });
 }
 
 #[test]
