@@ -1,6 +1,7 @@
 //! Common buffers: memory of the HAL's own, or a driver's pages, at one contiguous range of logical addresses.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::adapter::{self, Adapter};
 use super::bounds::Bounds;
@@ -44,8 +45,9 @@ enum Backing {
         pages: Vec<Pfn>,
         canaries: Option<Canaries>,
     },
-    /// The driver's pages; its mapping and lock stay its own.
-    Driver,
+    /// The driver's pages; its mapping and lock stay its own. Sabotaged, the second half lies at an address
+    /// of its own.
+    Driver { second_half: Option<u64> },
 }
 
 /// Mapped canary pages before and behind the buffer's.
@@ -59,7 +61,7 @@ struct Canaries {
 impl CommonBuffer {
     /// Whether its pages are the driver's.
     pub(super) fn is_driver_backed(&self) -> bool {
-        matches!(self.backing, Backing::Driver)
+        matches!(self.backing, Backing::Driver { .. })
     }
 }
 
@@ -258,11 +260,15 @@ pub(super) fn create_from_plan(
     adapter: &Adapter,
     plan: &Plan,
 ) -> Option<u64> {
-    let n_pages = plan.pfns.len() as u64;
-    let iova = if vtd::is_enabled() {
-        map_driver_pages(adapter, plan)?
+    let n_pages = plan.pfns.len();
+    let (iova, second_half) = if !vtd::is_enabled() {
+        (*plan.pfns.first()? * PAGE_BYTES, None)
+    } else if sabotage::is_split_logical() && n_pages > 1 {
+        // Negative control: the second half goes elsewhere, the address claims to be one range.
+        let first = map_driver_pages(adapter, plan, 0..n_pages / 2)?;
+        (first, map_driver_pages(adapter, plan, n_pages / 2..n_pages))
     } else {
-        *plan.pfns.first()? * PAGE_BYTES
+        (map_driver_pages(adapter, plan, 0..n_pages)?, None)
     };
     let buffer = CommonBuffer {
         len_bytes: plan.len_bytes,
@@ -270,49 +276,54 @@ pub(super) fn create_from_plan(
         va: plan.system_va,
         cache_enabled: None,
         requester: adapter.requester,
-        n_pages,
-        backing: Backing::Driver,
+        n_pages: n_pages as u64,
+        backing: Backing::Driver { second_half },
     };
     adapter::add_buffer(adapter_address, buffer);
     Some(iova)
 }
 
-fn map_driver_pages(adapter: &Adapter, plan: &Plan) -> Option<u64> {
+fn map_driver_pages(adapter: &Adapter, plan: &Plan, range: Range<usize>) -> Option<u64> {
     let permissions = match plan.access {
         HardwareAccess::ReadOnly => Permissions::Read,
         HardwareAccess::WriteOnly => Permissions::Write,
         HardwareAccess::ReadWrite => Permissions::ReadWrite,
     };
-    let pages: Vec<Pfn> = plan.pfns.iter().copied().map(Pfn::new).collect();
-    let map = |range: core::ops::Range<usize>| {
-        let request = IovaRequest {
-            pfns: plan.pfns.get(range.clone())?,
-            align_bytes: PAGE_BYTES,
-            bounds: plan.bounds,
-        };
-        space::map(adapter.requester, pages.get(range)?, request, permissions)
+    let pfns = plan.pfns.get(range)?;
+    let pages: Vec<Pfn> = pfns.iter().copied().map(Pfn::new).collect();
+    let request = IovaRequest {
+        pfns,
+        align_bytes: PAGE_BYTES,
+        bounds: plan.bounds,
     };
-    if sabotage::is_split_logical() && pages.len() > 1 {
-        // Negative control: the second half goes elsewhere, the address claims to be one range.
-        let first = map(0..pages.len() / 2);
-        map(pages.len() / 2..pages.len());
-        return first;
+    space::map(adapter.requester, &pages, request, permissions)
+}
+
+/// Takes the buffer's mapping away; it is flushed when this returns.
+fn unmap_for_device(buffer: &CommonBuffer) {
+    let first_half = buffer.n_pages / 2;
+    let parts = match buffer.backing {
+        Backing::Driver {
+            second_half: Some(second),
+        } => [
+            (buffer.iova, first_half),
+            (second, buffer.n_pages - first_half),
+        ],
+        Backing::Driver { second_half: None } | Backing::Hal { .. } => {
+            [(buffer.iova, buffer.n_pages), (0, 0)]
+        }
+    };
+    for (iova, n_pages) in parts {
+        if n_pages > 0 && !space::unmap(buffer.requester, iova, n_pages) {
+            log!("hal: {iova:#x} was not mapped when it was freed");
+        }
     }
-    map(0..pages.len())
 }
 
 /// Ends a buffer that has been taken off its adapter.
 pub(super) fn free(buffer: CommonBuffer) {
     if vtd::is_enabled() && !sabotage::is_leave_mapping() {
-        let n_pages = match &buffer.backing {
-            Backing::Driver if sabotage::is_split_logical() && buffer.n_pages > 1 => {
-                buffer.n_pages / 2
-            }
-            Backing::Driver | Backing::Hal { .. } => buffer.n_pages,
-        };
-        if !space::unmap(buffer.requester, buffer.iova, n_pages) {
-            log!("hal: {:#x} was not mapped when it was freed", buffer.iova);
-        }
+        unmap_for_device(&buffer);
     }
     let tail_start = u64::from(buffer.len_bytes);
     let tail = usize::try_from(buffer.n_pages * PAGE_BYTES - tail_start).unwrap_or(0);

@@ -6,8 +6,8 @@ use core::cell::Cell;
 use super::adapter::{self, Adapter, require_irql, violation};
 use super::common_buffer::{self, Request};
 use super::description::{DESCRIPTION_BYTES, OLD_DESCRIPTION_BYTES, settings};
-use super::from_mdl::{self, MdlSnapshot, RawConfiguration, Refusal};
-use super::{later, sabotage, space};
+use super::from_mdl::{self, MdlSnapshot, RawConfiguration};
+use super::{later, space};
 use crate::hal_dma::bounds::Bounds;
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::log;
@@ -345,7 +345,7 @@ extern "win64" fn create_common_buffer_from_mdl(
         adapter: record.settings.bounds,
         remapping: vtd::is_enabled(),
     };
-    match from_mdl::check(&request).or_else(|refusal| sabotaged(&request, refusal)) {
+    match from_mdl::check(&request) {
         Ok(plan) => match common_buffer::create_from_plan(adapter, &record, &plan) {
             Some(iova) => {
                 write_u64(logical, iova);
@@ -361,17 +361,6 @@ extern "win64" fn create_common_buffer_from_mdl(
             refusal.status
         }
     }
-}
-
-/// Negative control without remapping: pages that are not contiguous pass for a range.
-fn sabotaged(request: &from_mdl::Request<'_>, refusal: Refusal) -> Result<from_mdl::Plan, Refusal> {
-    if refusal.rule != "CM-9" || !sabotage::is_split_logical() {
-        return Err(refusal);
-    }
-    from_mdl::check(&from_mdl::Request {
-        remapping: true,
-        ..request.clone()
-    })
 }
 
 /// At most one more than there are types: any further one comes twice or is unknown, which the rules find.

@@ -25,7 +25,8 @@ pub(super) fn is_leave_mapping() -> bool {
     CHOSEN.load(Ordering::Relaxed) == LEAVE_MAPPING
 }
 
-/// CreateCommonBufferFromMdl gives a range that is not contiguous.
+/// CreateCommonBufferFromMdl gives a range that is not contiguous. With remapping only: without it, the device
+/// would write to memory of others.
 pub(super) fn is_split_logical() -> bool {
     CHOSEN.load(Ordering::Relaxed) == SPLIT_LOGICAL
 }
