@@ -350,3 +350,7 @@ fn attach_buffer(irp: &Irp, input: u64, input_len: u32, output_len: u32) -> bool
     IRPS.with(|irps| irps.insert(address_of(irp), owner));
     true
 }
+
+#[cfg(test)]
+#[path = "io_irp_tests.rs"]
+mod tests;
