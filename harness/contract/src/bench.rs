@@ -8,6 +8,7 @@ mod verdict;
 use dmarig_abi::Iova;
 use dmarig_abi::completion::COMPLETION_SIZE_BYTES;
 use dmarig_abi::descriptor::DESCRIPTOR_SIZE_BYTES;
+use dmarig_abi::registers::{CONTROL_RESET, REG_CONTROL, REG_INTERRUPT_ENABLE};
 
 use crate::device_description::DeviceDescription;
 use crate::extended_config::ExtendedConfig;
@@ -285,12 +286,34 @@ impl<'r> Bench<'r> {
     /// Ends the case: releases what is left in slots and checks what holds for every case. Returns
     /// findings and observations.
     pub(crate) fn finish(mut self) -> Result<(Vec<Finding>, Vec<String>), RigError> {
-        self.rig.run(CONTROL_THREAD, &[Step::release_all()])?;
+        self.release_and_reset()?;
         for id in std::mem::take(&mut self.declared) {
             self.rig.undeclare(id)?;
         }
         let findings = self.final_findings()?;
         Ok((findings, self.observations))
+    }
+}
+
+impl Bench<'_> {
+    /// Empties the slots, then resets the engine, so that nothing that this case left under way in the
+    /// device (a sabotaged one holds writes back) reaches into the next one. The reset clears the
+    /// interrupt enables, which are the driver's: they are put back.
+    fn release_and_reset(&mut self) -> Result<(), RigError> {
+        let release = [
+            Step::release_all(),
+            Step::read_register(0, REG_INTERRUPT_ENABLE),
+        ];
+        let results = self.rig.run(CONTROL_THREAD, &release)?;
+        let Some(enable) = results.get(1).filter(|result| result.is_success()) else {
+            // No device under test is there to be reset.
+            return Ok(());
+        };
+        let reset = [
+            Step::write_register(0, REG_CONTROL, u64::from(CONTROL_RESET)),
+            Step::write_register(0, REG_INTERRUPT_ENABLE, enable.result.value[0]),
+        ];
+        self.rig.run(CONTROL_THREAD, &reset).map(drop)
     }
 }
 

@@ -351,6 +351,30 @@ impl Step {
         step
     }
 
+    /// Reads a 32-bit register of a device under test.
+    #[must_use]
+    pub fn read_register(device: u32, offset: u64) -> Self {
+        step(
+            op::OP_DEVICE_READ_REGISTER,
+            op::SLOT_NONE,
+            device,
+            0,
+            [offset, 4, 0, 0, 0],
+        )
+    }
+
+    /// Writes a 32-bit register of a device under test.
+    #[must_use]
+    pub fn write_register(device: u32, offset: u64, value: u64) -> Self {
+        step(
+            op::OP_DEVICE_WRITE_REGISTER,
+            op::SLOT_NONE,
+            device,
+            0,
+            [offset, 4, value, 0, 0],
+        )
+    }
+
     /// Opens a channel's rings.
     #[must_use]
     pub fn ring_open(dst: u32, device: u32, adapter: u32, channel: u32, entries: u64) -> Self {

@@ -51,7 +51,7 @@ impl Model {
                 let width = u32::from_le_bytes(step.data[0x28..0x2c].try_into().expect("4 bytes"));
                 self.slots.insert(o.dst, Slot::Adapter(width));
             }
-            op::OP_RING_OPEN => {}
+            op::OP_RING_OPEN | op::OP_DEVICE_READ_REGISTER | op::OP_DEVICE_WRITE_REGISTER => {}
             op::OP_MEMORY_ALLOCATE => {
                 let pfns = self.memory.allocate(o.arg[1].div_ceil(PAGE), false);
                 self.slots.insert(o.dst, Slot::Memory(pfns));
