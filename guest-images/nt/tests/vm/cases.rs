@@ -3,6 +3,8 @@
 use nt::arch::exit::ExitCode;
 use nt::selftest::{self, End};
 
+use crate::driver_cases;
+
 /// One boot.
 pub struct Case {
     /// The test's name: condition and outcome.
@@ -22,7 +24,8 @@ pub struct Case {
 }
 
 impl Case {
-    fn new(name: &str, words: &str, exit: ExitCode, lines: &[&str]) -> Self {
+    /// A machine with an IOMMU, no archive, nothing on COM1.
+    pub fn new(name: &str, words: &str, exit: ExitCode, lines: &[&str]) -> Self {
         Self {
             name: name.into(),
             words: words.into(),
@@ -41,6 +44,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(lacking_machines());
     cases.extend(bad_input());
     cases.push(commands());
+    cases.extend(driver_cases::all());
     cases
 }
 

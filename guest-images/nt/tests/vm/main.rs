@@ -5,6 +5,7 @@
 //! `DMARIG_NT_KERNEL`); without them each is listed as ignored, with the reason on standard error.
 
 mod cases;
+mod driver_cases;
 mod machine;
 
 use libtest_mimic::{Arguments, Trial};
