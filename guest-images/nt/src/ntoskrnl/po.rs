@@ -15,7 +15,8 @@ use crate::arch::guarded::Guarded;
 use crate::ke::event::{self, Event, EventKind};
 use crate::ke::{Foreign, wait, work};
 
-const IRP_MN_SET_POWER: u8 = 2;
+/// IRP_MN_SET_POWER
+pub(crate) const IRP_MN_SET_POWER: u8 = 2;
 const IRP_MN_QUERY_POWER: u8 = 3;
 /// DevicePowerState
 pub(crate) const DEVICE_POWER_STATE: u64 = 1;

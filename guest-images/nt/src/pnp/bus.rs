@@ -10,10 +10,11 @@ use crate::ntoskrnl::objects::{
     DO_BUS_ENUMERATED_DEVICE, DO_DEVICE_INITIALIZING, DO_POWER_PAGABLE, DeviceObject, DriverObject,
     IRP_MJ_PNP, IRP_MJ_POWER, InterfaceHeader, IoStackLocation, Irp, MAJOR_FUNCTIONS,
 };
+use crate::ntoskrnl::po::{DEVICE_POWER_STATE, IRP_MN_SET_POWER};
 use crate::ntoskrnl::shared::{address_of, fill, read_bytes, shared, write_bytes, write_u64};
 use crate::ntoskrnl::status::{self, NtStatus};
 use crate::ntoskrnl::{io_device, verifier};
-use crate::pci::{self, RequesterId};
+use crate::pci::{self, RequesterId, capability};
 
 const TAG: u32 = u32::from_le_bytes(*b"PciB");
 /// BUS_INTERFACE_STANDARD: size of the structure.
@@ -76,9 +77,29 @@ extern "win64" fn dispatch_unchanged(_device: u64, irp: u64) -> NtStatus {
     status
 }
 
-/// Power: the bus agrees to every state.
-extern "win64" fn dispatch_power(_device: u64, irp: u64) -> NtStatus {
-    finish(shared(irp), status::SUCCESS)
+/// Power: the bus agrees to every state, and programs a device state into the function.
+extern "win64" fn dispatch_power(pdo: u64, irp: u64) -> NtStatus {
+    let irp: &Irp = shared(irp);
+    let stack: &IoStackLocation = shared(irp.current_stack_location.get() as u64);
+    let is_device_state = low_half(stack.parameters[1].get()) == low_half(DEVICE_POWER_STATE);
+    if stack.minor_function.get() == IRP_MN_SET_POWER
+        && is_device_state
+        && let Some(id) = device::requester_of(pdo)
+    {
+        // PowerDeviceD0 is 1.
+        set_power_state(id, low_half(stack.parameters[2].get()).saturating_sub(1));
+    }
+    finish(irp, status::SUCCESS)
+}
+
+/// Writes the D-state (0 to 3) of a function that has power management.
+pub(super) fn set_power_state(id: RequesterId, state: u32) {
+    if let Some(capability) = pci::find_capability(id, capability::POWER_MANAGEMENT) {
+        // PMCSR: the state in bits 1:0; PME_Status is cleared by a one, so it goes out as zero.
+        let control = capability + 4;
+        let kept = pci::read_config(id, control, 2) & !0x8003;
+        pci::write_config(id, control, 2, kept | (state & 3));
+    }
 }
 
 extern "win64" fn dispatch_pnp(pdo: u64, irp: u64) -> NtStatus {

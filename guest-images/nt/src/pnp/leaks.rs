@@ -29,6 +29,12 @@ pub(super) fn report() {
             images::Symbolic(allocation.caller)
         );
     }
+    let with_tag = |tag: &[u8; 4]| {
+        let tag = u32::from_le_bytes(*tag);
+        live.iter()
+            .filter(|allocation| allocation.tag == tag && allocation.caller == 0)
+            .count()
+    };
     let (adapters, common_buffers) = adapter::live_counts();
     let memory = mm_memory::counts();
     let mappings = memory.io_mappings + mm_mdl::mapping_count();
@@ -40,10 +46,9 @@ pub(super) fn report() {
             "pool_bytes",
             of_driver().map(|allocation| allocation.len_bytes).sum(),
         ),
-        (
-            "mdls",
-            (io_mdl::live_count() + mm_mdl::page_list_count()) as u64,
-        ),
+        ("mdls", (io_mdl::live_count() + with_tag(b"MmPg")) as u64),
+        ("page_lists", mm_mdl::page_list_count() as u64),
+        ("work_items", with_tag(b"IoWk") as u64),
         ("contiguous", memory.contiguous as u64),
         ("adapters", adapters as u64),
         ("common_buffers", common_buffers as u64),

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use super::bus;
 use super::device::{self, Device, State, Vectors};
 use super::resources::{Resource, View, resource_list};
 use crate::console::Event;
@@ -9,13 +10,12 @@ use crate::hal_dma::space;
 use crate::ke::irql::Irql;
 use crate::ntoskrnl::kernel_memory;
 use crate::ntoskrnl::objects::{DeviceObject, IRP_MJ_PNP, IRP_MJ_POWER};
-use crate::ntoskrnl::po::{self, DEVICE_POWER_STATE};
+use crate::ntoskrnl::po::{self, DEVICE_POWER_STATE, IRP_MN_SET_POWER};
 use crate::ntoskrnl::shared::{shared, write_bytes};
 use crate::ntoskrnl::status::{self, NtStatus};
 use crate::pci::{self, BarKind, command};
 
 const TAG: u32 = u32::from_le_bytes(*b"CmRl");
-const IRP_MN_SET_POWER: u8 = 2;
 /// IRQL of device interrupts.
 const DEVICE_IRQL: Irql = 6;
 /// Most messages given to one device.
@@ -155,6 +155,7 @@ fn start(device: &Device) -> NtStatus {
     if !space::attach(id) {
         return status::INSUFFICIENT_RESOURCES;
     }
+    bus::set_power_state(id, 0);
     pci::update_command(id, command::IO | command::MEMORY | command::BUS_MASTER, 0);
     let vectors = assign_vectors(device);
     device::update(device.pdo, |record| record.vectors = vectors.clone());

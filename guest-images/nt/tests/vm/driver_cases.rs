@@ -122,7 +122,7 @@ fn sound_driver(driver: &[u8]) -> [Case; 2] {
             &[
                 r#""irp":"DriverEntry","status":"0x0""#,
                 r#""device":"dut0","irp":"AddDevice","status":"0xc000000e""#,
-                r#""leaks","pool_allocations":"0x0","pool_bytes":"0x0","mdls":"0x0""#,
+                r#""leaks","pool_allocations":"0x0","pool_bytes":"0x0","mdls":"0x0","page_lists":"0x0","work_items":"0x0""#,
                 r#""handles":"0x0","irps":"0x0","devices":"0x0","names":"0x0""#,
                 r#""goodbye","reason":"shutdown""#,
             ],
