@@ -9,11 +9,12 @@ use contract::{
     BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, Remapping,
     Rig, RigError, Step, StepResult, Violation,
 };
+use control_api::ledger::{AccessPath, AccessRecord};
 use control_api::request::{
     BufferDeclare, BufferDirection, BufferUndeclare, DmaOp, DmaPath, DmaSubmit, LedgerRead,
     MailboxCall, MappingsList,
 };
-use control_api::response::{Backing, DmaOutcome, Permissions};
+use control_api::response::{Backing, DmaOutcome, DmaStatus, Permissions};
 use control_api::{Client, ClientError, FunctionName, Method, rpc};
 use dmarig_abi::descriptor::{
     DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_PROBE, DMA_OP_CRC, DMA_OP_FILL, DMA_OP_VERIFY_PATTERN,
@@ -32,6 +33,9 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
 /// How long an expected fault report may take from the remapping unit to us.
 const FAULT_DEADLINE: Duration = Duration::from_secs(1);
+/// How long a fault report may take that follows from a refused message and that nobody asked for. The
+/// unit may drop one while another is pending, so it need not come at all.
+const UNASKED_FAULT_DEADLINE: Duration = Duration::from_millis(200);
 /// Most runs that a mapping set may have.
 const MAPPING_RUNS_MAX: usize = 1 << 16;
 /// How often a mapping set that changes while it is read is read again.
@@ -76,6 +80,10 @@ pub struct MachineRig {
     findings: VecDeque<String>,
     requester: Option<RequesterId>,
     ledger_next: u64,
+    /// The ledger tells of a message that the platform refused, and no fault report has been taken.
+    owes_fault: bool,
+    /// A fault report has been taken since the ledger was read.
+    took_fault: bool,
     trouble: Option<Trouble>,
 }
 
@@ -90,6 +98,8 @@ impl MachineRig {
             findings: VecDeque::new(),
             requester: None,
             ledger_next: 0,
+            owes_fault: false,
+            took_fault: false,
             trouble: None,
         }
     }
@@ -214,8 +224,8 @@ impl MachineRig {
         }
     }
 
-    fn await_fault(&mut self) {
-        let deadline = Instant::now() + FAULT_DEADLINE;
+    fn await_fault(&mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
         while self.faults.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.notices.recv_timeout(left) {
@@ -324,8 +334,10 @@ impl Rig for MachineRig {
                 })
                 .map_err(|error| self.client_trouble(&error))?;
             violations.extend(page.violations.iter().map(violation));
+            self.owes_fault |= !self.took_fault && page.records.iter().any(is_refused_message);
             self.ledger_next = page.next;
             if !page.more {
+                self.took_fault = false;
                 return Ok(violations);
             }
         }
@@ -335,8 +347,13 @@ impl Rig for MachineRig {
     fn take_faults(&mut self, expect_one: bool) -> Result<Vec<IommuFault>, RigError> {
         self.drain_notices();
         if expect_one {
-            self.await_fault();
+            self.await_fault(FAULT_DEADLINE);
+        } else if self.owes_fault {
+            // So that a report on its way is found by the case that caused it, not by the next one.
+            self.await_fault(UNASKED_FAULT_DEADLINE);
         }
+        self.owes_fault = false;
+        self.took_fault |= !self.faults.is_empty();
         Ok(self.faults.drain(..).collect())
     }
 
@@ -348,6 +365,10 @@ impl Rig for MachineRig {
     fn requester(&self) -> Option<RequesterId> {
         self.requester
     }
+}
+
+fn is_refused_message(record: &AccessRecord) -> bool {
+    record.path == AccessPath::Message && record.status != DmaStatus::Success
 }
 
 fn violation(violation: &control_api::ledger::Violation) -> Violation {

@@ -69,17 +69,21 @@ fn every_verdict_has_its_form() {
 }
 
 #[test]
-fn file_is_whole_after_every_case() {
+fn file_is_whole_whenever_it_is_written() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("junit.xml");
     let mut report = JunitReport::new(&path);
-    for id in ["a", "b"] {
-        report
-            .record(&result(id, Mode::On, Verdict::Passed))
-            .expect("written");
+    let mut names_after = |id: &str, time_ms| {
+        let mut record = result(id, Mode::On, Verdict::Passed);
+        record.time_ms = time_ms;
+        report.record(&record).expect("written");
         let text = fs::read_to_string(&path).expect("there");
-        assert!(text.contains(&format!(r#"name="{id}""#)) && text.contains("</testsuites>"));
-    }
+        assert!(text.ends_with("</testsuites>\n"), "{text}");
+        text.matches("<testcase ").count()
+    };
+    assert_eq!(names_after("a", 100), 1);
+    assert_eq!(names_after("b", 200), 1, "too soon to write again");
+    assert_eq!(names_after("c", 1100), 3);
 }
 
 #[test]
