@@ -2,6 +2,7 @@
 //!
 //! What the rig needs is asked of `dmarig doctor`; lacking it, every test is skipped with the reason.
 
+mod messages;
 mod rig;
 
 use std::process::Command;
@@ -30,7 +31,7 @@ type Test = fn() -> Result<(), Failed>;
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: [(&str, Test); 10] = [
+    let tests: [(&str, Test); 11] = [
         ("program_runs_at_the_irql_of_its_context", contexts),
         ("early_programs_run_in_add_device_and_start", early_programs),
         (
@@ -47,6 +48,10 @@ fn main() {
         ),
         ("fewer_vectors_and_a_line_serve_every_channel", interrupts),
         ("misuse_is_refused_before_anything_is_called", refusals),
+        (
+            "sixty_four_long_messages_at_once_all_arrive",
+            messages::sixty_four_at_once,
+        ),
     ];
     let missing = what_is_missing();
     let trials = tests.map(|(name, test)| {

@@ -201,6 +201,11 @@ impl Rig {
             .response
     }
 
+    /// The control socket.
+    pub fn client(&mut self) -> &mut Client {
+        &mut self.client
+    }
+
     /// Gives the guest's PnP manager a command, which must succeed.
     pub fn command(&mut self, line: &str) {
         writeln!(self.com1, "{line}").expect("the guest reads");
