@@ -47,6 +47,17 @@ pub(crate) fn live_counts() -> (usize, usize) {
     })
 }
 
+/// Adapters of a device that are not put; a driver puts them while the device stops (PA-2).
+#[must_use]
+pub(crate) fn live_of(requester: RequesterId) -> usize {
+    STATE.with(|state| {
+        let adapters = state.adapters.values();
+        adapters
+            .filter(|adapter| adapter.requester == requester)
+            .count()
+    })
+}
+
 /// Makes an adapter; the address of its DMA_ADAPTER, or `None` where memory is short.
 ///
 /// The table ends with its version's last member at a guard page: a driver that calls a member which its

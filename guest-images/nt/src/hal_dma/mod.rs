@@ -19,4 +19,5 @@ mod operations;
 pub(crate) mod sabotage;
 pub(crate) mod space;
 
+pub(crate) use adapter::live_of as live_adapters;
 pub(crate) use operations::io_get_dma_adapter;
