@@ -93,7 +93,7 @@ struct device {
     PDEVICE_OBJECT pdo;
     PDEVICE_OBJECT lower;
     IO_REMOVE_LOCK remove_lock;
-    bool hardware; /* resources are mapped, interrupts connected */
+    bool hardware; /* resources are mapped, interrupts connected; changed under the driver's lock */
     bool in_d0;
     DEVICE_POWER_STATE power_state;
     PIO_WORKITEM power_work;

@@ -85,7 +85,9 @@ NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated)
         return status;
     }
     interrupt_connect(device);
+    driver_lock();
     device->hardware = true;
+    driver_unlock();
     power_note(device, PowerDeviceD0);
     if (device->role == ROLE_DUT) {
         hardware_enable_dut(device);
@@ -100,20 +102,30 @@ NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated)
     return status;
 }
 
+/* Releases what lies on the device and hides its registers and interrupts from programs, which hold
+ * the lock while they use them. True when there is hardware for the caller to let go of. */
+static bool take_hardware(struct device *device)
+{
+    driver_lock_soon();
+    if (device->role == ROLE_DUT) {
+        /* Also without hardware: programs of AddDevice may have opened adapters. */
+        release_dut(device->dut.number);
+    }
+    bool had_hardware = device->hardware;
+    device->hardware = false;
+    driver_unlock();
+    return had_hardware;
+}
+
 void hardware_stop(struct device *device, uint16_t context)
 {
     if (device->hardware && device->in_d0) {
         hardware_leave_d0(device);
     }
     if (device->role == ROLE_DUT) {
-        /* Also without hardware: programs of AddDevice may have opened adapters. */
         context_run_stored(context);
-        driver_lock_soon();
-        release_dut(device->dut.number);
-        driver_unlock();
     }
-    if (device->hardware) {
-        device->hardware = false;
+    if (take_hardware(device)) {
         interrupt_disconnect(device);
         unmap(device);
     }
