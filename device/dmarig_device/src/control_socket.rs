@@ -23,7 +23,7 @@ pub use client::Incoming;
 /// Most clients at a time.
 pub const MAX_CLIENTS: usize = 8;
 /// Requests of one client that may wait for their answer.
-pub const MAX_OPEN_REQUESTS: usize = 16;
+pub const MAX_OPEN_REQUESTS: usize = 64;
 /// How long a client may take nothing while an answer waits.
 pub const SLOW_READER_LIMIT: Duration = Duration::from_secs(5);
 
