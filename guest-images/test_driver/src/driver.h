@@ -151,10 +151,15 @@ void hardware_stop(struct device *device, uint16_t context);
 void hardware_enable_dut(struct device *device);
 void hardware_enter_d0(struct device *device);
 void hardware_leave_d0(struct device *device);
+/* Resets the engine of a device under test: nothing of it accesses memory any more. Rings and
+ * interrupts are off afterwards. The caller holds the lock. */
+void quiesce_device(struct device *device);
+/* Does that to each started device with a request under way, and turns rings and interrupts on
+ * again. For who is about to free the memory of any program. */
+void end_given_up_requests(void);
 
 /* ops_ring.c */
 void ring_restart_all(struct device *device);
-void ring_stop_all(struct device *device);
 
 /* interrupt.c */
 void interrupt_connect(struct device *device);
@@ -181,6 +186,10 @@ uint64_t clock_us(void);
 void delay_us(uint64_t microseconds);
 
 /* operations.c */
+/* The started device under test of that number, or NULL. */
+struct device *dut_started(uint32_t number);
+/* Also one that only AddDevice has seen. */
+struct device *dut_present(uint32_t number);
 const struct operation_entry *operation_find(uint16_t opcode);
 
 /* Register access: one load or store of that width. The caller knows that the offset is inside. */

@@ -108,6 +108,10 @@ static bool take_hardware(struct device *device)
 {
     driver_lock_soon();
     if (device->role == ROLE_DUT) {
+        if (device->hardware && device->power_state == PowerDeviceD0) {
+            /* Programs of this context may have written registers by themselves. */
+            quiesce_device(device);
+        }
         /* Also without hardware: programs of AddDevice may have opened adapters. */
         release_dut(device->dut.number);
     }
@@ -131,16 +135,55 @@ void hardware_stop(struct device *device, uint16_t context)
     }
 }
 
-/* From here on transfers are possible. */
-void hardware_enable_dut(struct device *device)
+void quiesce_device(struct device *device)
 {
-    driver_lock();
-    device->in_d0 = true;
+    const struct bar *registers = &device->dut.registers;
+    write_u32(registers, DMARIG_REG_CONTROL, DMARIG_CONTROL_RESET);
+    /* The answer comes after the reset, and after every write that the device has sent before. */
+    (void)read_u32(registers, DMARIG_REG_CONTROL);
+}
+
+/* Rings and interrupts of an engine that has been reset. */
+static void set_up_engine(struct device *device)
+{
     ring_restart_all(device);
     if (device->interrupt.mode != INTERRUPT_NONE) {
         write_u32(&device->dut.registers, DMARIG_REG_INTERRUPT_ENABLE,
                   (1u << DMARIG_DUT_CHANNELS) - 1);
     }
+}
+
+/* A request that was given up keeps its channel busy, and its memory in use. */
+static bool is_busy(const struct device *device)
+{
+    uint32_t busy = 0;
+    for (uint32_t channel = 0; channel < DMARIG_DUT_CHANNELS; channel++) {
+        busy |= read_u32(&device->dut.registers, DMARIG_CHANNEL_BASE +
+                                                     channel * DMARIG_CHANNEL_STRIDE +
+                                                     DMARIG_CH_STATUS) &
+                DMARIG_CH_STATUS_BUSY;
+    }
+    return busy != 0;
+}
+
+void end_given_up_requests(void)
+{
+    for (uint32_t number = 0; number < MAX_DUTS; number++) {
+        struct device *device = dut_started(number);
+        if (device != NULL && is_busy(device)) {
+            quiesce_device(device);
+            set_up_engine(device);
+        }
+    }
+}
+
+/* From here on transfers are possible. The engine may still have work of an earlier driver. */
+void hardware_enable_dut(struct device *device)
+{
+    driver_lock();
+    device->in_d0 = true;
+    quiesce_device(device);
+    set_up_engine(device);
     driver_unlock();
 }
 
@@ -163,7 +206,6 @@ void hardware_leave_d0(struct device *device)
     context_run_stored(DMARIG_CONTEXT_D0_EXIT);
     driver_lock_soon();
     device->in_d0 = false;
-    write_u32(&device->dut.registers, DMARIG_REG_INTERRUPT_ENABLE, 0);
-    ring_stop_all(device);
+    quiesce_device(device);
     driver_unlock();
 }

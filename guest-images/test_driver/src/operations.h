@@ -7,11 +7,6 @@
 /* Longest memory, in bytes, that one operation may ask for. */
 #define MEMORY_MAX_BYTES (256ull << 20)
 
-/* The started device under test of that number, or NULL. */
-struct device *dut_started(uint32_t number);
-/* Also one that only AddDevice has seen. */
-struct device *dut_present(uint32_t number);
-
 /* Memory that the CPU may touch; base is NULL when there is none. */
 struct cpu_view {
     volatile uint8_t *base;

@@ -58,15 +58,6 @@ void ring_restart_all(struct device *device)
     }
 }
 
-void ring_stop_all(struct device *device)
-{
-    for (uint32_t channel = 0; channel < DMARIG_DUT_CHANNELS; channel++) {
-        if (ring_of(device, channel) != NULL) {
-            quiesce_ring(device, channel);
-        }
-    }
-}
-
 static void free_memory(DMA_ADAPTER_V3 *adapter, const struct ring_object *ring, PVOID memory,
                         uint64_t logical_address)
 {
@@ -140,10 +131,11 @@ uint16_t op_ring_open(struct operation_call *call)
 void ring_release(struct slot *slot)
 {
     const struct ring_object ring = slot->object.ring;
-    struct device *device = dut_present(ring.dut);
+    struct device *device = dut_started(ring.dut);
     struct slot *adapter = slot_resolve(&g_driver.slots, ring.adapter, SLOT_ADAPTER);
     slot_drop(&g_driver.slots, slot);
-    if (device != NULL && device->hardware) {
+    if (device != NULL) {
+        /* Out of D0 the engine has been reset, and rings are off. */
         quiesce_ring(device, ring.channel);
     }
     if (adapter != NULL) {

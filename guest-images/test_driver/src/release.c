@@ -68,6 +68,7 @@ static uint32_t release_matching(bool all, uint32_t dut)
 
 uint32_t release_all(void)
 {
+    end_given_up_requests();
     return release_matching(true, 0);
 }
 

@@ -3,6 +3,7 @@
 //! What the rig needs is asked of `dmarig doctor`; lacking it, every test is skipped with the reason.
 
 mod messages;
+mod quiescence;
 mod rig;
 
 use std::process::Command;
@@ -31,7 +32,7 @@ type Test = fn() -> Result<(), Failed>;
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: [(&str, Test); 11] = [
+    let tests: [(&str, Test); 13] = [
         ("program_runs_at_the_irql_of_its_context", contexts),
         ("early_programs_run_in_add_device_and_start", early_programs),
         (
@@ -51,6 +52,14 @@ fn main() {
         (
             "sixty_four_long_messages_at_once_all_arrive",
             messages::sixty_four_at_once,
+        ),
+        (
+            "release_of_all_ends_requests_under_way",
+            quiescence::release_ends_requests,
+        ),
+        (
+            "engine_is_reset_on_the_way_out_of_d0",
+            quiescence::reset_on_the_way_out,
         ),
     ];
     let missing = what_is_missing();
