@@ -508,6 +508,12 @@
 // signaled, bit 1 INTx, bit 2 polling.
 #define DMARIG_OP_INTERRUPT_STATE 341
 
+// Bit of `value[2]` of [`OP_DEVICE_TRANSFER`]: an interrupt of the channel was seen.
+#define DMARIG_TRANSFER_VALUE_INTERRUPT_SEEN 4294967296
+
+// Bit of `value[2]` of [`OP_DEVICE_TRANSFER`]: at least one access went by message DMA.
+#define DMARIG_TRANSFER_VALUE_BY_MESSAGE 8589934592
+
 // Transfer mode: channel registers, end polled in [`CH_STATUS`](crate::registers::CH_STATUS).
 #define DMARIG_TRANSFER_REGISTER_POLL 0
 

@@ -150,7 +150,8 @@ static NTSTATUS start_thread(struct device *device)
 NTSTATUS control_start(struct device *device)
 {
     struct control *control = &device->control;
-    KeInitializeEvent(&control->wake, SynchronizationEvent, FALSE);
+    /* A message that came before is not lost: the thread looks before it waits. */
+    KeClearEvent(&control->wake);
     control->stopping = 0;
     control->request = ExAllocatePool2(POOL_NON_PAGED, DMARIG_PROGRAM_MAX_SIZE_BYTES, POOL_TAG);
     control->response = ExAllocatePool2(POOL_NON_PAGED, RESPONSE_CAPACITY, POOL_TAG);

@@ -54,9 +54,6 @@ static NTSTATUS map_dut(struct device *device, PCM_RESOURCE_LIST resources)
         LOG("register REG_ID does not read DMRG\n");
         status = STATUS_DEVICE_CONFIGURATION_ERROR;
     }
-    for (uint32_t channel = 0; channel < DMARIG_DUT_CHANNELS; channel++) {
-        KeInitializeEvent(&dut->channel_event[channel], SynchronizationEvent, FALSE);
-    }
     return status;
 }
 

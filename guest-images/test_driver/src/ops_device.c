@@ -6,7 +6,6 @@
 #define TRANSFER_RAISED_US 50000ull
 
 /* Bit of the third value: an interrupt of the channel was seen. */
-#define VALUE_INTERRUPT_SEEN (1ull << 32)
 
 /* The register at arg[0] is naturally aligned and inside of the BAR. */
 static bool register_is_valid(const uint64_t *arg)
@@ -135,7 +134,7 @@ uint16_t op_device_transfer(struct operation_call *call)
     uint16_t outcome = by_ring ? transfer_by_ring(&transfer, call->result)
                                : transfer_by_registers(&transfer, call->result);
     if (transfer.interrupt_seen) {
-        call->result->value[2] |= VALUE_INTERRUPT_SEEN;
+        call->result->value[2] |= DMARIG_TRANSFER_VALUE_INTERRUPT_SEEN;
     }
     return outcome;
 }

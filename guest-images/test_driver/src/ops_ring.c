@@ -5,7 +5,6 @@
 #include "operations.h"
 
 /* Bit of the third value: at least one access went by message. */
-#define VALUE_BY_MESSAGE (1ull << 33)
 
 static uint64_t block(uint32_t channel)
 {
@@ -210,7 +209,7 @@ static void report(const DMARIG_CompletionEntry *entry, DMARIG_OperationResult *
     result->value[2] = entry->status | (uint64_t)entry->expected << 16 |
                        (uint64_t)entry->seen << 24;
     if ((entry->flags & DMARIG_COMPLETION_FLAG_MESSAGE) != 0) {
-        result->value[2] |= VALUE_BY_MESSAGE;
+        result->value[2] |= DMARIG_TRANSFER_VALUE_BY_MESSAGE;
     }
     result->length = entry->done_bytes;
     result->epoch = entry->epoch;

@@ -92,6 +92,15 @@ static void delist(struct device *device)
     driver_unlock();
 }
 
+/* Once for the device's life: a DPC may set them as soon as an interrupt is connected. */
+static void initialize_events(struct device *device)
+{
+    KeInitializeEvent(&device->control.wake, SynchronizationEvent, FALSE);
+    for (uint32_t channel = 0; channel < DMARIG_DUT_CHANNELS; channel++) {
+        KeInitializeEvent(&device->dut.channel_event[channel], SynchronizationEvent, FALSE);
+    }
+}
+
 NTSTATUS NTAPI add_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo)
 {
     enum device_role role = role_of(pdo);
@@ -111,6 +120,7 @@ NTSTATUS NTAPI add_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo)
     device->pdo = pdo;
     device->power_state = PowerDeviceD3;
     IoInitializeRemoveLock(&device->remove_lock, POOL_TAG, 0, 0);
+    initialize_events(device);
     power_initialize(device);
     device->lower = IoAttachDeviceToDeviceStack(self, pdo);
     if (device->lower == NULL || device->power_work == NULL || !enlist(device)) {

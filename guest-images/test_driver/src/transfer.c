@@ -2,7 +2,6 @@
 #include "operations.h"
 
 /* Bit of the third value: at least one access went by message. */
-#define VALUE_BY_MESSAGE (1ull << 33)
 /* Steps of a wait: stalls first, since most requests end within microseconds. */
 #define STALL_US 20u
 #define STALLS 25u
@@ -91,7 +90,7 @@ static void report(const struct transfer *transfer, uint32_t status,
     result->value[1] = read_u64(registers, base + DMARIG_CH_MISMATCH_OFFSET);
     result->value[2] = (status & 0xffff) | (uint64_t)(bytes & 0xffff) << 16;
     if ((status & DMARIG_CH_STATUS_MESSAGE) != 0) {
-        result->value[2] |= VALUE_BY_MESSAGE;
+        result->value[2] |= DMARIG_TRANSFER_VALUE_BY_MESSAGE;
     }
     result->length = read_u64(registers, base + DMARIG_CH_DONE_BYTES);
     result->epoch = read_u64(registers, base + DMARIG_CH_EPOCH);
