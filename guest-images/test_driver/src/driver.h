@@ -43,6 +43,7 @@ enum pnp_state {
     PNP_STOPPED,
     PNP_REMOVE_PENDING,
     PNP_SURPRISE_REMOVED,
+    PNP_REMOVED,
 };
 
 /* How a device interrupts. */
@@ -141,13 +142,16 @@ void registry_read_parameters(PUNICODE_STRING service_path);
 NTSTATUS NTAPI dispatch_pnp(PDEVICE_OBJECT object, PIRP irp);
 NTSTATUS NTAPI dispatch_power(PDEVICE_OBJECT object, PIRP irp);
 NTSTATUS NTAPI add_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo);
+/* Takes the device out of the driver; the last one releases every object. The caller holds the lock. */
+void device_delist(struct device *device);
 void power_initialize(struct device *device);
 void power_uninitialize(struct device *device);
 void power_note(struct device *device, DEVICE_POWER_STATE state);
 
 /* hardware.c: resources, interrupts and registers of either function */
 NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated);
-void hardware_stop(struct device *device, uint16_t context);
+/* The way to PNP_STOPPED, PNP_SURPRISE_REMOVED or PNP_REMOVED, in which the device then is. */
+void hardware_stop(struct device *device, enum pnp_state state);
 void hardware_enable_dut(struct device *device);
 void hardware_enter_d0(struct device *device);
 void hardware_leave_d0(struct device *device);

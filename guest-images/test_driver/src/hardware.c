@@ -94,16 +94,18 @@ NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated)
     }
     status = control_start(device);
     if (!NT_SUCCESS(status)) {
-        hardware_stop(device, DMARIG_CONTEXT_STOP);
+        hardware_stop(device, PNP_STOPPED);
     }
     return status;
 }
 
-/* Releases what lies on the device and hides its registers and interrupts from programs, which hold
- * the lock while they use them. True when there is hardware for the caller to let go of. */
-static bool take_hardware(struct device *device)
+/* Releases what lies on the device and hides from programs, which hold the lock, all that goes now:
+ * its registers and interrupts, or the whole device. True when there is hardware for the caller to let
+ * go of. */
+static bool take_hardware(struct device *device, enum pnp_state state)
 {
     driver_lock_soon();
+    device->state = state;
     if (device->role == ROLE_DUT) {
         if (device->hardware && device->power_state == PowerDeviceD0) {
             /* Programs of this context may have written registers by themselves. */
@@ -114,19 +116,29 @@ static bool take_hardware(struct device *device)
     }
     bool had_hardware = device->hardware;
     device->hardware = false;
+    if (state == PNP_REMOVED) {
+        device_delist(device);
+    }
     driver_unlock();
     return had_hardware;
 }
 
-void hardware_stop(struct device *device, uint16_t context)
+static uint16_t context_of(enum pnp_state state)
+{
+    return state == PNP_SURPRISE_REMOVED ? DMARIG_CONTEXT_SURPRISE_REMOVAL
+           : state == PNP_REMOVED        ? DMARIG_CONTEXT_REMOVE
+                                         : DMARIG_CONTEXT_STOP;
+}
+
+void hardware_stop(struct device *device, enum pnp_state state)
 {
     if (device->hardware && device->in_d0) {
         hardware_leave_d0(device);
     }
     if (device->role == ROLE_DUT) {
-        context_run_stored(context);
+        context_run_stored(context_of(state));
     }
-    if (take_hardware(device)) {
+    if (take_hardware(device, state)) {
         interrupt_disconnect(device);
         unmap(device);
     }

@@ -72,10 +72,8 @@ static bool enlist(struct device *device)
     return enlisted;
 }
 
-/* Takes the device out of the driver; the last one releases every object. */
-static void delist(struct device *device)
+void device_delist(struct device *device)
 {
-    driver_lock_soon();
     bool last = true;
     if (g_driver.control == device) {
         g_driver.control = NULL;
@@ -89,7 +87,6 @@ static void delist(struct device *device)
     if (last && g_driver.control == NULL) {
         (void)release_all();
     }
-    driver_unlock();
 }
 
 /* Once for the device's life: a DPC may set them as soon as an interrupt is connected. */
@@ -214,28 +211,26 @@ static NTSTATUS cancel(struct device *device, PIRP irp, enum pnp_state state)
 
 static NTSTATUS stop_device(struct device *device, PIRP irp)
 {
-    hardware_stop(device, DMARIG_CONTEXT_STOP);
-    device->state = PNP_STOPPED;
+    hardware_stop(device, PNP_STOPPED);
     irp->IoStatus.Status = STATUS_SUCCESS;
     return pass_down(device, irp);
 }
 
 static NTSTATUS surprise_removal(struct device *device, PIRP irp)
 {
-    hardware_stop(device, DMARIG_CONTEXT_SURPRISE_REMOVAL);
-    device->state = PNP_SURPRISE_REMOVED;
+    hardware_stop(device, PNP_SURPRISE_REMOVED);
     irp->IoStatus.Status = STATUS_SUCCESS;
     return pass_down(device, irp);
 }
 
 static NTSTATUS remove_device(struct device *device, PIRP irp)
 {
-    hardware_stop(device, DMARIG_CONTEXT_REMOVE);
+    /* From here on no program finds the device, and its number is free for another. */
+    hardware_stop(device, PNP_REMOVED);
     irp->IoStatus.Status = STATUS_SUCCESS;
     IoSkipCurrentIrpStackLocation(irp);
     NTSTATUS status = IoCallDriver(device->lower, irp);
     IoReleaseRemoveLockAndWait(&device->remove_lock, irp);
-    delist(device);
     IoDetachDevice(device->lower);
     power_uninitialize(device);
     IoDeleteDevice(device->self);

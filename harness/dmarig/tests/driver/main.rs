@@ -299,6 +299,7 @@ fn removal() -> Result<(), Failed> {
         &rig.fetch(mb::CONTEXT_REMOVE, &program).expect("it has run"),
         &ran,
     );
+    expect_outcomes(&rig.run(&[open_adapter()]), &[op::OUTCOME_NO_DEVICE]);
     rig.finish();
     Ok(())
 }
