@@ -186,7 +186,9 @@ uint16_t op_buffer_create_from_mdl(struct operation_call *call)
     if (refused && !g_driver.false_success) {
         return DMARIG_OUTCOME_DONE;
     }
-    call->result->status = STATUS_SUCCESS;
+    if (refused) {
+        call->result->status = STATUS_SUCCESS;
+    }
     call->result->virtual_address = (uint64_t)(ULONG_PTR)coverage.virtual_address;
     call->result->length = coverage.length;
     struct buffer_object *buffer =
