@@ -124,6 +124,11 @@ pub const OP_RING_CLOSE: u16 = 0x0154;
 /// signaled, bit 1 INTx, bit 2 polling.
 pub const OP_INTERRUPT_STATE: u16 = 0x0155;
 
+/// Bit of `value[2]` of [`OP_DEVICE_TRANSFER`]: an interrupt of the channel was seen.
+pub const TRANSFER_VALUE_INTERRUPT_SEEN: u64 = 0x1_0000_0000;
+/// Bit of `value[2]` of [`OP_DEVICE_TRANSFER`]: at least one access went by message DMA.
+pub const TRANSFER_VALUE_BY_MESSAGE: u64 = 0x2_0000_0000;
+
 /// Transfer mode: channel registers, end polled in [`CH_STATUS`](crate::registers::CH_STATUS).
 pub const TRANSFER_REGISTER_POLL: u64 = 0;
 /// Transfer mode: channel registers, end by interrupt and DPC.

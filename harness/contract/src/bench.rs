@@ -286,11 +286,12 @@ impl<'r> Bench<'r> {
     /// Ends the case: releases what is left in slots and checks what holds for every case. Returns
     /// findings and observations.
     pub(crate) fn finish(mut self) -> Result<(Vec<Finding>, Vec<String>), RigError> {
-        self.release_and_reset()?;
+        let left_over = self.release_and_reset()?;
         for id in std::mem::take(&mut self.declared) {
             self.rig.undeclare(id)?;
         }
-        let findings = self.final_findings()?;
+        let mut findings = self.final_findings()?;
+        findings.extend(left_over);
         Ok((findings, self.observations))
     }
 }
@@ -299,21 +300,26 @@ impl Bench<'_> {
     /// Empties the slots, then resets the engine, so that nothing that this case left under way in the
     /// device (a sabotaged one holds writes back) reaches into the next one. The reset clears the
     /// interrupt enables, which are the driver's: they are put back.
-    fn release_and_reset(&mut self) -> Result<(), RigError> {
+    fn release_and_reset(&mut self) -> Result<Option<Finding>, RigError> {
         let release = [
             Step::release_all(),
             Step::read_register(0, REG_INTERRUPT_ENABLE),
         ];
-        let results = self.rig.run(CONTROL_THREAD, &release)?;
-        let Some(enable) = results.get(1).filter(|result| result.is_success()) else {
-            // No device under test is there to be reset.
-            return Ok(());
-        };
+        let released = self.rig.run(CONTROL_THREAD, &release)?;
+        let enable = released.get(1).map_or(0, |read| read.result.value[0]);
         let reset = [
             Step::write_register(0, REG_CONTROL, u64::from(CONTROL_RESET)),
-            Step::write_register(0, REG_INTERRUPT_ENABLE, enable.result.value[0]),
+            Step::write_register(0, REG_INTERRUPT_ENABLE, enable),
         ];
-        self.rig.run(CONTROL_THREAD, &reset).map(drop)
+        let reset = self.rig.run(CONTROL_THREAD, &reset)?;
+        let refused = released
+            .iter()
+            .chain(&reset)
+            .find(|result| !result.is_success());
+        Ok(refused.map(|result| {
+            let what = "releasing what the case left, and resetting the engine";
+            driver_finding(what, "success", result)
+        }))
     }
 }
 

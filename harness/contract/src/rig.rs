@@ -84,6 +84,10 @@ pub struct DeviceResult {
     pub crc32c: u32,
     /// Offset of the first mismatch.
     pub mismatch_offset: Option<u64>,
+    /// Bytes moved (probe: bytes permitted).
+    pub done_bytes: u64,
+    /// Whether at least one access went by message.
+    pub by_message: bool,
 }
 
 /// A buffer as told to the ledger: byte-exact.

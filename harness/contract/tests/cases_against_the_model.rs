@@ -131,7 +131,12 @@ fn reported_success_of_a_refused_call_is_red() {
 #[test]
 fn permission_that_is_not_enforced_is_red() {
     let ids = ["CM-18/read-only-enforced", "CM-18/write-only-enforced"];
-    check(Remapping::On, Fault::IgnorePermission, &ids, "a refusal");
+    check(
+        Remapping::On,
+        Fault::IgnorePermission,
+        &ids,
+        "a refusal by the platform",
+    );
     check(
         Remapping::On,
         Fault::SilentBlock,
@@ -156,5 +161,31 @@ fn ignored_bounds_are_red() {
             "expected NULL",
         );
         check(mode, Fault::IgnoreBounds, &["AB-3/both"], "a range inside");
+    }
+}
+
+#[test]
+fn lost_interrupt_is_red() {
+    for mode in [Remapping::On, Remapping::Off] {
+        let ids = ["CM-1/nonpaged-pool", "AB-1/by-ring"];
+        check(
+            mode,
+            Fault::LoseInterrupt,
+            &ids,
+            "the end, but no interrupt",
+        );
+    }
+}
+
+#[test]
+fn message_that_was_none_is_red() {
+    for mode in [Remapping::On, Remapping::Off] {
+        let ids = ["CM-2/locked-and-mapped"];
+        check(
+            mode,
+            Fault::IgnoreMessageFlag,
+            &ids,
+            "expected by message, seen mapped",
+        );
     }
 }

@@ -296,6 +296,8 @@ impl Rig for MachineRig {
             status: outcome.status.code(),
             crc32c: outcome.crc32c,
             mismatch_offset: outcome.mismatch_offset,
+            done_bytes: outcome.done_bytes,
+            by_message: outcome.by_message,
         })
     }
 

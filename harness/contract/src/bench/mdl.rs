@@ -1,7 +1,7 @@
 //! MDLs as the contract knows them: where their pages come from, and what was done to them.
 
 use crate::bench::Bench;
-use crate::finding::CaseEnd;
+use crate::finding::{CaseEnd, Finding};
 use crate::oracle::{self, PAGE_SIZE};
 use crate::step::{Step, StepResult};
 
@@ -201,8 +201,23 @@ impl Bench<'_> {
     }
 
     fn read_frames(&mut self, source: &mut MdlSource) -> Result<(), CaseEnd> {
-        source.pfns = frames_of(&self.query(source)?);
-        Ok(())
+        let query = self.query(source)?;
+        source.pfns = frames_of(&query);
+        let pages = query.result.value[1]
+            .saturating_add(source.length_bytes)
+            .div_ceil(PAGE_SIZE);
+        if source.pfns.len() as u64 == pages {
+            return Ok(());
+        }
+        Err(Finding {
+            view: "driver",
+            what: "the frames in the MDL".to_owned(),
+            buffer: Some(source.name.clone()),
+            logical_address: None,
+            expected: format!("{pages:#x} frames"),
+            seen: format!("{:#x}", source.pfns.len()),
+        }
+        .into())
     }
 
     /// Reads an MDL's fields and frames.

@@ -3,7 +3,9 @@
 use dmarig_abi::Iova;
 use dmarig_abi::completion::{DMA_STATUS_MISMATCH, DMA_STATUS_SUCCESS, DMA_STATUS_UNMAPPED};
 
-use crate::bench::exercise::{describe_dma_status, transfer_status};
+use crate::bench::exercise::{Pass, describe_dma_status, transfer_status, went_by_message};
+use dmarig_abi::operation::TRANSFER_VALUE_INTERRUPT_SEEN;
+
 use crate::bench::{Bench, Buffer, describe_changes, pages};
 use crate::finding::{CaseEnd, Finding};
 use crate::oracle::{self, PAGE_SIZE};
@@ -69,9 +71,11 @@ impl Bench<'_> {
                 None => None,
             };
             let seen = oracle::translate(&now, page);
+            // Frames are either not to be known at all, or known for every page.
             let right = seen.is_some_and(|seen| {
                 seen.writable == writable
-                    && (expected_phys.is_none() || seen.guest_phys == expected_phys)
+                    && (buffer.pfns.is_none()
+                        || (expected_phys.is_some() && seen.guest_phys == expected_phys))
             });
             if !right {
                 let frame =
@@ -165,11 +169,12 @@ impl Bench<'_> {
         &mut self,
         what: &str,
         buffer: &Buffer,
+        pass: Pass,
         result: &StepResult,
     ) -> Result<(), CaseEnd> {
         let status = transfer_status(result);
         if result.is_success() && status == DMA_STATUS_SUCCESS {
-            return Ok(());
+            return self.judge_way(what, buffer, pass, result);
         }
         let offset = result.result.value[1];
         if result.is_success() && status == DMA_STATUS_MISMATCH && offset != NO_MISMATCH {
@@ -191,6 +196,33 @@ impl Bench<'_> {
         };
         let expected = format!("success of {:#x} bytes", buffer.length_bytes);
         Err(finding("device", what, buffer, expected, seen).into())
+    }
+
+    /// A transfer that ended well took the way that was asked for, as far as it was asked to go.
+    fn judge_way(
+        &mut self,
+        what: &str,
+        buffer: &Buffer,
+        pass: Pass,
+        result: &StepResult,
+    ) -> Result<(), CaseEnd> {
+        let done_bytes = result.result.length;
+        let by_message = went_by_message(result);
+        let has_interrupted = result.result.value[2] & TRANSFER_VALUE_INTERRUPT_SEEN != 0;
+        let (view, expected, seen) = if done_bytes != buffer.length_bytes {
+            let expected = format!("{:#x} bytes moved", buffer.length_bytes);
+            ("device", expected, format!("{done_bytes:#x}"))
+        } else if by_message != pass.by_message {
+            let path = |by_message| if by_message { "by message" } else { "mapped" };
+            let expected = path(pass.by_message).to_owned();
+            ("device", expected, path(by_message).to_owned())
+        } else if pass.is_by_interrupt() && !has_interrupted {
+            let expected = "the channel's interrupt".to_owned();
+            ("driver", expected, "the end, but no interrupt".to_owned())
+        } else {
+            return Ok(());
+        };
+        Err(finding(view, what, buffer, expected, seen).into())
     }
 
     /// The CRC in a result is that of the pattern.
@@ -217,17 +249,27 @@ impl Bench<'_> {
     pub(super) fn judge_device_crc(
         &mut self,
         buffer: &Buffer,
+        pass: Pass,
         result: DeviceResult,
         crc: u32,
     ) -> Result<(), CaseEnd> {
-        if result.status == DMA_STATUS_SUCCESS && result.crc32c == crc {
+        let is_right = result.status == DMA_STATUS_SUCCESS
+            && result.crc32c == crc
+            && result.done_bytes == buffer.length_bytes
+            && result.by_message == pass.by_message;
+        if is_right {
             return Ok(());
         }
-        let expected = format!("success with CRC-32C {crc:#010x}");
+        let expected = format!(
+            "success, CRC-32C {crc:#010x}, {:#x} bytes, by message: {}",
+            buffer.length_bytes, pass.by_message
+        );
         let seen = format!(
-            "{} with {:#010x}",
+            "{}, {:#010x}, {:#x} bytes, by message: {}",
             describe_dma_status(result.status),
-            result.crc32c
+            result.crc32c,
+            result.done_bytes,
+            result.by_message
         );
         Err(finding("device", "the device's own reading", buffer, expected, seen).into())
     }

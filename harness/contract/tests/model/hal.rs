@@ -130,6 +130,7 @@ impl Model {
             .collect();
         result.result.length = mdl.length;
         result.result.value[0] = u64::from(mdl.mapped);
+        result.result.value[1] = mdl.byte_offset;
     }
 
     fn create_from_mdl(&mut self, step: &Step, result: &mut StepResult) {

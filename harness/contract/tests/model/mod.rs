@@ -40,6 +40,10 @@ pub enum Fault {
     MapReadWrite,
     /// The bounds of an allocation are ignored.
     IgnoreBounds,
+    /// The device raises no interrupt.
+    LoseInterrupt,
+    /// The device uses its own mapping although a message is asked for.
+    IgnoreMessageFlag,
 }
 
 /// Where a page leads.
@@ -160,6 +164,19 @@ impl Model {
             result.value[2] = (u64::from(expected) << 16) | (u64::from(seen) << 24);
         }
         result.value[2] |= u64::from(status);
+        if request.flags & d::DESCRIPTOR_FLAG_MESSAGE != 0 && !self.is(Fault::IgnoreMessageFlag) {
+            result.value[2] |= op::TRANSFER_VALUE_BY_MESSAGE;
+        }
+        let mode = operation.arg[0] >> 32;
+        let asks = mode == op::TRANSFER_REGISTER_INTERRUPT || mode == op::TRANSFER_RING_INTERRUPT;
+        if asks && !self.is(Fault::LoseInterrupt) {
+            result.value[2] |= op::TRANSFER_VALUE_INTERRUPT_SEEN;
+        }
+        result.length = if status == c::DMA_STATUS_REFUSED {
+            0
+        } else {
+            request.length_bytes
+        };
     }
 }
 
@@ -224,6 +241,11 @@ impl Rig for Model {
             status,
             crc32c: crc32c::crc32c(&bytes),
             mismatch_offset: None,
+            done_bytes: bytes
+                .len()
+                .min(usize::try_from(request.length_bytes).expect("small"))
+                as u64,
+            by_message: request.flags & d::DESCRIPTOR_FLAG_MESSAGE != 0,
         })
     }
 
