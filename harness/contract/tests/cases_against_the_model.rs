@@ -135,7 +135,7 @@ fn permission_that_is_not_enforced_is_red() {
         Remapping::On,
         Fault::IgnorePermission,
         &ids,
-        "a refusal by the platform",
+        "a refusal, asked by message",
     );
     check(
         Remapping::On,
