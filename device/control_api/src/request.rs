@@ -229,17 +229,20 @@ pub enum Sabotage {
     DeviceWritePastEnd,
     /// The request is reported as complete before its writes are done.
     DeviceCompleteEarly,
+    /// The request's end is visible, and the interrupt that it asked for is never raised.
+    DeviceLoseInterrupt,
     /// An unmapped address is still used with its old translation.
     DeviceStaleMapping,
 }
 
 impl Sabotage {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::DeviceFlipBit,
         Self::DeviceSkipWrite,
         Self::DeviceWritePastEnd,
         Self::DeviceCompleteEarly,
+        Self::DeviceLoseInterrupt,
         Self::DeviceStaleMapping,
     ];
 }

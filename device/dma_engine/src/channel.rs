@@ -17,6 +17,7 @@ use crate::operation::Operation;
 use crate::register_file::{RegisterId, RegisterWrite};
 use crate::request::Request;
 use crate::ring::{Ring, has_message};
+use crate::sabotage::SabotagePlan;
 use crate::transfer::{Step, StepContext, Transfer, TransferRanges};
 
 /// The read-write registers.
@@ -190,7 +191,7 @@ impl Channel {
                 return false;
             };
             match transfer.step(ctx) {
-                Step::Done => self.finish(transfer, ctx.bus.mapping_epoch(), outbox),
+                Step::Done => self.finish(transfer, ctx, outbox),
                 step => {
                     self.current = Some(transfer);
                     return step == Step::Spent;
@@ -312,7 +313,13 @@ impl Channel {
     }
 
     /// Publishes a transfer that is over, in the order that the driver relies on.
-    fn finish(&mut self, transfer: Transfer, epoch: u64, outbox: &mut Outbox<'_>) {
+    fn finish<B: DmaBus>(
+        &mut self,
+        transfer: Transfer,
+        ctx: &mut StepContext<'_, B>,
+        outbox: &mut Outbox<'_>,
+    ) {
+        let epoch = ctx.bus.mapping_epoch();
         let (record, operation) = transfer.finish(epoch);
         let is_success = record.status == DMA_STATUS_SUCCESS;
         let (status, is_asked) = (record.status, record.request.wants_interrupt());
@@ -320,7 +327,7 @@ impl Channel {
             Origin::Register => {
                 self.publish_result(&record);
                 outbox.events.push(done(record));
-                outbox.request_ended(self.id, is_asked);
+                outbox.request_ended(self.id, is_asked, ctx.sabotage);
             }
             Origin::Host { .. } => outbox.events.push(done(record)),
             Origin::Ring { .. } => {
@@ -335,14 +342,14 @@ impl Channel {
                 outbox.events.push(done(record));
                 if let Some(ring) = &mut self.ring {
                     ring.completion_written();
-                    outbox.request_ended(self.id, ring.wants_interrupt);
+                    outbox.request_ended(self.id, ring.wants_interrupt, ctx.sabotage);
                 }
             }
             Origin::DescriptorFetch { .. } | Origin::CompletionEntry { .. } => {
                 outbox.events.push(done(record));
                 self.ring_status = status;
                 // The driver waits for an entry that will not come, so it is told in any case.
-                outbox.request_ended(self.id, true);
+                outbox.request_ended(self.id, true, ctx.sabotage);
             }
         }
     }
@@ -391,7 +398,8 @@ impl Channel {
 }
 
 impl Outbox<'_> {
-    fn request_ended(&mut self, channel: ChannelId, is_asked: bool) {
+    fn request_ended(&mut self, channel: ChannelId, is_asked: bool, sabotage: &mut SabotagePlan) {
+        let is_asked = is_asked && !sabotage.takes_interrupt();
         if let Some(vector) = self.interrupts.request_ended(channel, is_asked) {
             self.events.push(EngineEvent::Interrupt { vector });
         }

@@ -1,7 +1,8 @@
 //! [`Sabotage`]: deliberate misbehavior, the negative control of the oracles.
 //!
-//! The engine asks its [`SabotagePlan`] at the payload writes and nowhere else; with no sabotage set
-//! that is one comparison. Descriptor fetches and completion entries are never sabotaged.
+//! The engine asks its [`SabotagePlan`] at two points, the payload writes and the interrupts asked
+//! for; with no sabotage set that is one comparison. Descriptor fetches and completion entries are
+//! never sabotaged.
 
 use dmarig_abi::Iova;
 
@@ -21,6 +22,9 @@ pub enum Sabotage {
     /// made. It is held back until the channel's next request begins, the worst case that a missing
     /// acknowledgement allows, so that the outcome does not hang on timing.
     CompleteEarly,
+    /// Completion entry, status and cause bit become visible, and the vector or line that the request
+    /// asked for is never raised, not even when its enable bit is set later.
+    LoseInterrupt,
 }
 
 /// What is to be done with one payload write.
@@ -77,6 +81,15 @@ impl SabotagePlan {
             Some(Sabotage::CompleteEarly) if is_last => WriteAction::Hold,
             _ => WriteAction::Make,
         }
+    }
+
+    /// The named point: whether the interrupt that a request asked for is lost. If so, that is noted.
+    pub(crate) fn takes_interrupt(&mut self) -> bool {
+        let takes = self.kind == Some(Sabotage::LoseInterrupt) && self.remaining > 0;
+        if takes {
+            self.note_fired();
+        }
+        takes
     }
 
     /// Notes that an action other than `Make` has been carried out.

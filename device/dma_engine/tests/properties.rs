@@ -143,14 +143,15 @@ fn act(rig: &mut Rig, action: &GuestAction) {
             false => PowerState::D0,
         }),
         GuestAction::Sabotage(number) => {
-            let kind = match number % 5 {
+            let kind = match number % 6 {
                 0 => Some(Sabotage::FlipBit),
                 1 => Some(Sabotage::SkipWrite),
                 2 => Some(Sabotage::WritePastEnd),
                 3 => Some(Sabotage::CompleteEarly),
+                4 => Some(Sabotage::LoseInterrupt),
                 _ => None,
             };
-            rig.engine.set_sabotage(kind, u32::from(number / 5));
+            rig.engine.set_sabotage(kind, u32::from(number / 6));
         }
     }
 }

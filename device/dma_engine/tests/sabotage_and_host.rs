@@ -6,6 +6,7 @@ use dma_engine::{Origin, Request, Sabotage};
 use dmarig_abi::Iova;
 use dmarig_abi::completion::*;
 use dmarig_abi::descriptor::*;
+use dmarig_abi::registers::{REG_INTERRUPT_CAUSE, REG_INTERRUPT_ENABLE};
 use mock::{Command, PAGE, Permit, Rig, pattern, write_descriptor};
 
 const DATA: u64 = 0x10_0000;
@@ -116,6 +117,42 @@ fn write_that_is_held_back_does_not_outlive_a_reset() {
 }
 
 #[test]
+fn lost_interrupt_leaves_completion_and_cause_and_raises_neither_vector_nor_line() {
+    let mut rig = Rig::new();
+    rig.bus.map(0x20_0000, 1, Permit::ReadWrite);
+    rig.engine.set_sabotage(Some(Sabotage::LoseInterrupt), 2);
+    let ask = Command {
+        flags: DESCRIPTOR_FLAG_INTERRUPT,
+        ..Command::default()
+    };
+    assert_eq!(rig.run_command(ask).status, DMA_STATUS_SUCCESS);
+    let mut ring = rig.enable_ring(0, 0x20_0000, 4);
+    rig.post(&mut ring, write_descriptor(4, 0x20_0800, 64));
+    rig.ring_doorbell(&ring);
+    rig.settle();
+    assert!(rig.completion(&mut ring).is_some());
+    assert_eq!(rig.read_32(REG_INTERRUPT_CAUSE), 1);
+    assert_eq!(rig.engine.sabotage_fired(), 2);
+    rig.write_32(REG_INTERRUPT_ENABLE, 0);
+    rig.write_32(REG_INTERRUPT_ENABLE, 1);
+    rig.settle();
+    assert!(rig.vectors().is_empty(), "enabling does not bring it back");
+    assert!(!rig.engine.is_intx_asserted());
+
+    rig.run_command(ask);
+    assert_eq!(rig.vectors(), [0], "it was for two times");
+    assert!(rig.engine.is_intx_asserted());
+}
+
+#[test]
+fn interrupt_that_nobody_asked_for_is_not_counted_as_lost() {
+    let mut rig = Rig::new();
+    rig.engine.set_sabotage(Some(Sabotage::LoseInterrupt), 1);
+    rig.run_command(Command::default());
+    assert_eq!(rig.engine.sabotage_fired(), 0);
+}
+
+#[test]
 fn sabotage_that_never_acts_changes_no_event() {
     let events = |sabotage: Option<Sabotage>| {
         let mut rig = Rig::new();
@@ -164,7 +201,7 @@ fn host_requests_run_in_order_and_carry_their_numbers() {
     assert_eq!(outcomes, expected);
     assert_eq!(rig.bus.peek(DATA, 16), [0xee; 16]);
     assert!(rig.vectors().is_empty());
-    assert_eq!(rig.read_32(dmarig_abi::registers::REG_INTERRUPT_CAUSE), 0);
+    assert_eq!(rig.read_32(REG_INTERRUPT_CAUSE), 0);
 }
 
 #[test]

@@ -133,6 +133,7 @@ impl Dut {
             Sabotage::DeviceSkipWrite => dma_engine::Sabotage::SkipWrite,
             Sabotage::DeviceWritePastEnd => dma_engine::Sabotage::WritePastEnd,
             Sabotage::DeviceCompleteEarly => dma_engine::Sabotage::CompleteEarly,
+            Sabotage::DeviceLoseInterrupt => dma_engine::Sabotage::LoseInterrupt,
         };
         self.sabotage = Some((sabotage, times));
         let times = times.unwrap_or(u32::MAX);

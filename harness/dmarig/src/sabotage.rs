@@ -45,6 +45,11 @@ pub const SABOTAGES: &[Sabotage] = &[
         place: Place::Device(DeviceSabotage::DeviceCompleteEarly),
     },
     Sabotage {
+        name: "device-lose-interrupt",
+        title: "the device never raises the interrupt that a request asked for",
+        place: Place::Device(DeviceSabotage::DeviceLoseInterrupt),
+    },
+    Sabotage {
         name: "device-stale-mapping",
         title: "the device goes on using a translation that was removed",
         place: Place::Device(DeviceSabotage::DeviceStaleMapping),
