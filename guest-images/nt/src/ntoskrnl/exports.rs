@@ -240,6 +240,7 @@ exports! {
     "ZwOpenKey" / 3 => zw_registry::zw_open_key;
     "ZwQueryValueKey" / 6 => zw_registry::zw_query_value_key;
     "ZwSetValueKey" / 6 => zw_registry::zw_set_value_key;
+    "ZwWaitForSingleObject" / 3 => objects_by_handle::zw_wait_for_single_object;
     "__C_specific_handler" / 4 => seh::c_specific_handler;
     "__chkstk" / 0 => seh::chkstk;
     "_snprintf" / 3 => c_library::snprintf;

@@ -2,9 +2,10 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use core::cell::Cell;
 
 use super::io_device;
-use super::shared::write_u64;
+use super::shared::{optional, write_u64};
 use super::status::{self, NtStatus};
 use super::verifier;
 use crate::arch::guarded::Guarded;
@@ -12,6 +13,7 @@ use crate::arch::win64::Routine;
 use crate::ke::Foreign;
 use crate::ke::irql::{APC_LEVEL, PASSIVE_LEVEL};
 use crate::ke::thread::{self, Start, Thread};
+use crate::ke::wait;
 
 /// What a handle stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,28 @@ pub(super) extern "win64" fn zw_close(handle: u64) -> NtStatus {
             );
             status::INVALID_HANDLE
         }
+    }
+}
+
+/// `ZwWaitForSingleObject` (ntifs.h). IRQL PASSIVE_LEVEL. STATUS_SUCCESS, STATUS_TIMEOUT,
+/// STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH (only threads can be waited for here).
+pub(super) extern "win64" fn zw_wait_for_single_object(
+    handle: u64,
+    _alertable: u8,
+    timeout: u64,
+) -> NtStatus {
+    verifier::at_most("ZwWaitForSingleObject", PASSIVE_LEVEL);
+    let timeout = optional::<Cell<i64>>(timeout).map(Cell::get);
+    match find(handle) {
+        Some(Object::Thread(address)) => {
+            // The handle may be closed while the wait lasts.
+            thread::reference(Foreign::checked(address));
+            let result = wait::wait_single(Foreign::checked(address), timeout);
+            thread::dereference(Foreign::checked(address));
+            result
+        }
+        Some(Object::Key(_)) => status::OBJECT_TYPE_MISMATCH,
+        None => status::INVALID_HANDLE,
     }
 }
 
