@@ -12,6 +12,10 @@
 /* The thread's own steps are bounded, so it always ends; a line is logged each time this passes. */
 #define JOIN_INTERVAL_MS 10000
 
+/* Of ntifs.h. */
+NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(HANDLE handle, BOOLEAN alertable,
+                                              PLARGE_INTEGER timeout);
+
 static KSTART_ROUTINE control_thread;
 
 #define FIELD(name) offsetof(DMARIG_MailboxHeader, name)
@@ -118,6 +122,12 @@ static VOID NTAPI control_thread(PVOID context)
     (void)PsTerminateSystemThread(STATUS_SUCCESS);
 }
 
+static void ask_to_end(struct control *control)
+{
+    InterlockedExchange(&control->stopping, 1);
+    (void)KeSetEvent(&control->wake, IO_NO_INCREMENT, FALSE);
+}
+
 static void free_buffers(struct control *control)
 {
     if (control->request != NULL) {
@@ -140,9 +150,15 @@ static NTSTATUS start_thread(struct device *device)
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    /* The object, not the handle, is what the join waits for. This fails only for a bad handle. */
+    /* The object, not the handle, is what the join waits for. */
     status = ObReferenceObjectByHandle(handle, SYNCHRONIZE, NULL, KernelMode,
                                        &device->control.thread, NULL);
+    if (!NT_SUCCESS(status)) {
+        /* Nobody could join the thread later: it ends before its buffers do. */
+        device->control.thread = NULL;
+        ask_to_end(&device->control);
+        (void)ZwWaitForSingleObject(handle, FALSE, NULL);
+    }
     (void)ZwClose(handle);
     return status;
 }
@@ -174,8 +190,7 @@ void control_stop(struct device *device)
     if (control->thread == NULL) {
         return;
     }
-    InterlockedExchange(&control->stopping, 1);
-    (void)KeSetEvent(&control->wake, IO_NO_INCREMENT, FALSE);
+    ask_to_end(control);
     LARGE_INTEGER interval = milliseconds(JOIN_INTERVAL_MS);
     while (KeWaitForSingleObject(control->thread, Executive, KernelMode, FALSE, &interval) ==
            STATUS_TIMEOUT) {
