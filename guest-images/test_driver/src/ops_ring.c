@@ -216,10 +216,10 @@ static void report(const DMARIG_CompletionEntry *entry, DMARIG_OperationResult *
 }
 
 /* The first completion entry with this tag; entries of requests that were given up earlier are passed
- * over. */
+ * over. One turn of the ring at most: whatever the device writes, the caller sees its deadline. */
 static bool find_completion(struct ring_object *ring, uint64_t tag, DMARIG_CompletionEntry *entry)
 {
-    while (take_completion(ring, entry)) {
+    for (uint32_t i = 0; i < ring->entries && take_completion(ring, entry); i++) {
         if (entry->tag == tag) {
             return true;
         }
