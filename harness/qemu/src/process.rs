@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -214,6 +214,16 @@ impl ChildProcess {
         }
     }
 
+    /// The most memory it has had resident so far, in KiB; none, once it has ended.
+    pub fn peak_memory_kib(&mut self) -> Option<u64> {
+        // As in `terminate`: the id is ours while it runs.
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return None;
+        }
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        parse_peak_kib(&status)
+    }
+
     /// Kills and reaps it, then waits for the last of its stderr.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -242,6 +252,14 @@ impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Finds `VmHWM:     1234 kB` in the text of `/proc/PID/status`.
+fn parse_peak_kib(status: &str) -> Option<u64> {
+    let value = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    value.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 fn keep_stderr(pipe: ChildStderr, mut log: File, record: &Mutex<StderrRecord>) {
@@ -308,6 +326,17 @@ mod tests {
         assert_eq!(record.known.len(), 2);
         assert_eq!(record.tail.len(), STDERR_TAIL_LINES);
         assert_eq!(record.meanings, [Meaning::Panicked]);
+    }
+
+    #[test]
+    fn peak_memory_is_read_where_the_system_tells_it() {
+        assert_eq!(
+            parse_peak_kib("Name:\tx\nVmHWM:\t    5678 kB\n"),
+            Some(5678)
+        );
+        assert_eq!(parse_peak_kib("Name:\tx\nState:\tZ (zombie)\n"), None);
+        let own = fs::read_to_string("/proc/self/status").expect("there");
+        assert!(parse_peak_kib(&own).is_some_and(|kib| kib > 0));
     }
 
     #[test]
