@@ -116,7 +116,9 @@ impl Mdl {
 /// Pages that `len_bytes` bytes from `address` on touch.
 #[must_use]
 pub fn pages_spanned(address: u64, len_bytes: u64) -> u64 {
-    (u64::from(page_offset(address)) + len_bytes).div_ceil(PAGE_BYTES)
+    u64::from(page_offset(address))
+        .saturating_add(len_bytes)
+        .div_ceil(PAGE_BYTES)
 }
 
 /// Offset of `address` in its page.
@@ -145,6 +147,7 @@ mod tests {
         check(1, 4096, 2);
         check(0xfff, 2, 2);
         check(0x1800, 0xffff_f000, 0x10_0000);
+        check(0xfff, u64::MAX, 1 << 52);
     }
 
     #[test]

@@ -27,14 +27,18 @@ pub(super) struct Adapter {
 
 struct State {
     adapters: BTreeMap<u64, Adapter>,
-    /// Buffers by adapter; they outlive an adapter that is put too early.
+    /// Buffers by adapter.
     buffers: BTreeMap<u64, Vec<CommonBuffer>>,
+    /// Buffers of adapters that were put too early: nothing frees them any more, and another adapter at the same
+    /// address must not get them.
+    orphans: Vec<CommonBuffer>,
     released: VecDeque<(u64, u64)>,
 }
 
 static STATE: Guarded<State> = Guarded::new(State {
     adapters: BTreeMap::new(),
     buffers: BTreeMap::new(),
+    orphans: Vec::new(),
     released: VecDeque::new(),
 });
 
@@ -42,8 +46,8 @@ static STATE: Guarded<State> = Guarded::new(State {
 #[must_use]
 pub(crate) fn live_counts() -> (usize, usize) {
     STATE.with(|state| {
-        let buffers = state.buffers.values().map(Vec::len).sum();
-        (state.adapters.len(), buffers)
+        let buffers: usize = state.buffers.values().map(Vec::len).sum();
+        (state.adapters.len(), buffers + state.orphans.len())
     })
 }
 
@@ -95,7 +99,9 @@ pub(super) fn put(address: u64) -> usize {
         };
         state.released.push_back((address, adapter.table));
         let oldest = (state.released.len() > REMEMBERED).then(|| state.released.pop_front());
-        let n_buffers = state.buffers.get(&address).map_or(0, Vec::len);
+        let mut orphans = state.buffers.remove(&address).unwrap_or_default();
+        let n_buffers = orphans.len();
+        state.orphans.append(&mut orphans);
         (n_buffers, oldest.flatten())
     });
     if let Some((address, table)) = oldest {
@@ -165,7 +171,7 @@ pub(super) fn nearest_buffer(adapter: u64, iova: u64, va: u64) -> Option<(u32, u
         let found = buffers
             .iter()
             .find(|buffer| buffer.iova == iova)
-            .or_else(|| buffers.iter().find(|buffer| buffer.va == va))?;
+            .or_else(|| buffers.iter().find(|buffer| buffer.is_at(va)))?;
         Some((found.len_bytes, found.iova, found.va))
     })
 }
@@ -173,7 +179,7 @@ pub(super) fn nearest_buffer(adapter: u64, iova: u64, va: u64) -> Option<(u32, u
 /// CM-27: notes that `routine` takes memory away that a driver-backed common buffer still lies on.
 pub(crate) fn check_released(routine: &str, start: u64, len_bytes: u64) {
     let buffer = STATE.with(|state| {
-        let mut buffers = state.buffers.values().flatten();
+        let mut buffers = state.buffers.values().flatten().chain(&state.orphans);
         let is_hit = |va: u64| {
             va.checked_sub(start)
                 .is_some_and(|offset| offset < len_bytes)

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::ntoskrnl::shared::{read_bytes, write_bytes};
+use crate::ntoskrnl::shared::{read_into, write_bytes};
 
 /// Bytes that have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,25 +18,51 @@ pub(super) struct Damage {
 /// Most bytes that a report shows.
 const SHOWN: usize = 8;
 
+/// Bytes that are handled at a time: a tail can be nearly 2 MiB.
+const CHUNK: usize = 256;
+
 /// Fills a range with the canary pattern.
 pub(super) fn fill(address: u64, len_bytes: usize) {
-    let bytes: Vec<u8> = (0..len_bytes).map(pattern).collect();
-    write_bytes(address, &bytes);
+    for (offset, len) in chunks(len_bytes) {
+        let bytes: [u8; CHUNK] = core::array::from_fn(|idx| pattern(offset + idx));
+        write_bytes(address + offset as u64, &bytes[..len]);
+    }
 }
 
 /// What has changed in a range.
 pub(super) fn damage(address: u64, len_bytes: usize) -> Option<Damage> {
-    damage_in(&read_bytes(address, len_bytes))
+    let mut found = None;
+    for (offset, len) in chunks(len_bytes) {
+        let mut bytes = [0; CHUNK];
+        read_into(address + offset as u64, &mut bytes[..len]);
+        add_damage(&mut found, offset, &bytes[..len]);
+    }
+    found
 }
 
-fn damage_in(bytes: &[u8]) -> Option<Damage> {
-    let changed = |(offset, byte): &(usize, &u8)| **byte != pattern(*offset);
-    let (offset, _) = bytes.iter().enumerate().find(changed)?;
-    Some(Damage {
-        offset,
-        count: bytes.iter().enumerate().filter(changed).count(),
-        seen: bytes[offset..].iter().copied().take(SHOWN).collect(),
-    })
+/// Offset and length of each chunk.
+fn chunks(len_bytes: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..len_bytes)
+        .step_by(CHUNK)
+        .map(move |offset| (offset, CHUNK.min(len_bytes - offset)))
+}
+
+/// Adds what has changed in `bytes`, which lie at `start`.
+fn add_damage(found: &mut Option<Damage>, start: usize, bytes: &[u8]) {
+    for (offset, byte) in (start..).zip(bytes) {
+        if found.is_none() && *byte == pattern(offset) {
+            continue;
+        }
+        let damage = found.get_or_insert_with(|| Damage {
+            offset,
+            count: 0,
+            seen: Vec::new(),
+        });
+        damage.count += usize::from(*byte != pattern(offset));
+        if damage.seen.len() < SHOWN {
+            damage.seen.push(*byte);
+        }
+    }
 }
 
 /// Differs from byte to byte, so that a copy of a neighbor is seen as well.
@@ -51,12 +77,24 @@ mod tests {
 
     #[test]
     fn changed_bytes_are_counted_from_the_first() {
-        let mut bytes: Vec<u8> = (0..4096).map(pattern).collect();
-        assert_eq!(damage_in(&bytes), None);
+        let mut bytes: Vec<u8> = (0..5000).map(pattern).collect();
+        let address = bytes.as_ptr().expose_provenance() as u64;
+        assert_eq!(damage(address, bytes.len()), None);
         bytes[100] ^= 1;
-        bytes[4095] ^= 0x80;
-        let damage = damage_in(&bytes).expect("damage");
-        assert_eq!((damage.offset, damage.count), (100, 2));
-        assert_eq!(damage.seen.len(), 8);
+        bytes[255] ^= 1;
+        bytes[4999] ^= 0x80;
+        let address = bytes.as_ptr().expose_provenance() as u64;
+        let damage = damage(address, bytes.len()).expect("damage");
+        assert_eq!((damage.offset, damage.count), (100, 3));
+        assert_eq!(damage.seen, bytes[100..108]);
+    }
+
+    #[test]
+    fn filled_range_has_no_damage_and_its_neighbors_are_untouched() {
+        let mut bytes: Vec<u8> = (0..1000).map(|_| 0).collect();
+        let address = bytes.as_mut_ptr().expose_provenance() as u64;
+        fill(address + 1, 998);
+        assert_eq!(damage(address + 1, 998), None);
+        assert_eq!((bytes[0], bytes[999]), (0, 0));
     }
 }

@@ -14,6 +14,7 @@ use crate::log;
 use crate::memory::{
     self, Cache, GuestPhysAddr, PageLayout, PageRequest, Pfn, Protection, VirtAddr,
 };
+use crate::ntoskrnl::io_mdl::collect;
 use crate::ntoskrnl::verifier;
 use crate::pci::RequesterId;
 use crate::vtd::{self, Permissions};
@@ -47,7 +48,11 @@ enum Backing {
     },
     /// The driver's pages; its mapping and lock stay its own. Sabotaged, the second half lies at an address
     /// of its own.
-    Driver { second_half: Option<u64> },
+    Driver {
+        second_half: Option<u64>,
+        /// Of the MDL's first byte; differs from the buffer's for a SubSection.
+        mdl_va: u64,
+    },
 }
 
 /// Mapped canary pages before and behind the buffer's.
@@ -62,6 +67,12 @@ impl CommonBuffer {
     /// Whether its pages are the driver's.
     pub(super) fn is_driver_backed(&self) -> bool {
         matches!(self.backing, Backing::Driver { .. })
+    }
+
+    /// Whether FreeCommonBuffer may call it by `va`. For a SubSection the documents do not tell whether that is
+    /// the MDL's address or the part's, so both are right.
+    pub(super) fn is_at(&self, va: u64) -> bool {
+        self.va == va || matches!(self.backing, Backing::Driver { mdl_va, .. } if mdl_va == va)
     }
 }
 
@@ -115,7 +126,10 @@ fn remapped(
         PageLayout::Chunks(grain)
     };
     let pages = pages(n_pages, Bounds::of_width(64), layout)?;
-    let pfns: Vec<u64> = pages.iter().map(|page| page.raw()).collect();
+    let Some(pfns) = collect(pages.iter().map(|page| page.raw()), pages.len()) else {
+        release(&pages);
+        return None;
+    };
     let iovas = IovaRequest {
         pfns: &pfns,
         align_bytes: grain * PAGE_BYTES,
@@ -266,7 +280,11 @@ pub(super) fn create_from_plan(
     } else if sabotage::is_split_logical() && n_pages > 1 {
         // Negative control: the second half goes elsewhere, the address claims to be one range.
         let first = map_driver_pages(adapter, plan, 0..n_pages / 2)?;
-        (first, map_driver_pages(adapter, plan, n_pages / 2..n_pages))
+        let Some(second) = map_driver_pages(adapter, plan, n_pages / 2..n_pages) else {
+            space::unmap(adapter.requester, first, n_pages as u64 / 2);
+            return None;
+        };
+        (first, Some(second))
     } else {
         (map_driver_pages(adapter, plan, 0..n_pages)?, None)
     };
@@ -277,7 +295,10 @@ pub(super) fn create_from_plan(
         cache_enabled: None,
         requester: adapter.requester,
         n_pages: n_pages as u64,
-        backing: Backing::Driver { second_half },
+        backing: Backing::Driver {
+            second_half,
+            mdl_va: plan.mdl_va,
+        },
     };
     adapter::add_buffer(adapter_address, buffer);
     Some(iova)
@@ -290,7 +311,7 @@ fn map_driver_pages(adapter: &Adapter, plan: &Plan, range: Range<usize>) -> Opti
         HardwareAccess::ReadWrite => Permissions::ReadWrite,
     };
     let pfns = plan.pfns.get(range)?;
-    let pages: Vec<Pfn> = pfns.iter().copied().map(Pfn::new).collect();
+    let pages = collect(pfns.iter().copied().map(Pfn::new), pfns.len())?;
     let request = IovaRequest {
         pfns,
         align_bytes: PAGE_BYTES,
@@ -305,13 +326,12 @@ fn unmap_for_device(buffer: &CommonBuffer) {
     let parts = match buffer.backing {
         Backing::Driver {
             second_half: Some(second),
+            ..
         } => [
             (buffer.iova, first_half),
             (second, buffer.n_pages - first_half),
         ],
-        Backing::Driver { second_half: None } | Backing::Hal { .. } => {
-            [(buffer.iova, buffer.n_pages), (0, 0)]
-        }
+        Backing::Driver { .. } | Backing::Hal { .. } => [(buffer.iova, buffer.n_pages), (0, 0)],
     };
     for (iova, n_pages) in parts {
         if n_pages > 0 && !space::unmap(buffer.requester, iova, n_pages) {

@@ -10,6 +10,8 @@ pub const OLD_DESCRIPTION_BYTES: usize = 0x28;
 const MAX_MAP_REGISTERS: u32 = 0xF_FFFF;
 /// PCIBus
 const PCI_BUS: u32 = 5;
+/// InterfaceTypeUndefined: the PDO is asked, and that is a PCI function here.
+const ASK_THE_PDO: u32 = u32::MAX;
 /// Width of a bus master that says nothing of its addresses.
 const ISA_WIDTH: u32 = 24;
 
@@ -54,10 +56,11 @@ pub fn settings(description: &[u8; DESCRIPTION_BYTES]) -> Result<AdapterSettings
     if flag(0x0A) {
         return Err(refused("GA-2", "Reserved1 is not FALSE"));
     }
+    let is_pci = matches!(word(description, 0x14), PCI_BUS | ASK_THE_PDO);
     let width = match version {
         3 => word(description, 0x28),
         _ if flag(0x0B) => 64,
-        _ if flag(0x08) || (flag(0x05) && word(description, 0x14) == PCI_BUS) => 32,
+        _ if flag(0x08) || (flag(0x05) && is_pci) => 32,
         _ => ISA_WIDTH,
     };
     if width == 0 || width > 64 {
@@ -150,6 +153,13 @@ mod tests {
         assert_eq!(width(description(2, 0)), 0xff_ffff);
         assert_eq!(width(with(description(2, 0), 0x08)), u64::from(u32::MAX));
         assert_eq!(width(with(description(2, 0), 0x05)), u64::from(u32::MAX));
+        let on_bus = |interface_type: u32| {
+            let mut bytes = with(description(2, 0), 0x05);
+            bytes[0x14..0x18].copy_from_slice(&interface_type.to_le_bytes());
+            width(bytes)
+        };
+        assert_eq!(on_bus(u32::MAX), u64::from(u32::MAX), "-1 asks the PDO");
+        assert_eq!(on_bus(1), 0xff_ffff, "ISA");
         assert_eq!(width(with(with(description(1, 0), 0x0B), 0x08)), u64::MAX);
         assert_eq!(
             width(with(description(3, 32), 0x0B)),

@@ -7,7 +7,11 @@ use super::bounds::Bounds;
 use crate::mdl::{
     MAPPED_TO_SYSTEM_VA, PAGE_BYTES, PAGE_SHIFT, PAGES_LOCKED, PARTIAL, SOURCE_IS_NONPAGED_POOL,
 };
+use crate::ntoskrnl::io_mdl::collect;
 use crate::ntoskrnl::status::{self, NtStatus};
+
+/// Bits of a page frame number: what x86-64 page tables and VT-d can hold.
+const PFN_BITS: u32 = 40;
 
 /// One MDL of the chain, as it was when the call came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +64,8 @@ pub struct Request<'call> {
     pub adapter: Bounds,
     /// Whether the device's addresses are translated.
     pub remapping: bool,
+    /// Whether a frame is RAM.
+    pub is_ram: fn(u64) -> bool,
 }
 
 /// A request that keeps the rules.
@@ -67,6 +73,8 @@ pub struct Request<'call> {
 pub struct Plan {
     /// System address of the first byte.
     pub system_va: u64,
+    /// System address of the MDL's first byte; differs from `system_va` for a SubSection.
+    pub mdl_va: u64,
     /// Length in bytes, whole pages.
     pub len_bytes: u32,
     /// The pages in order.
@@ -102,8 +110,9 @@ pub fn check(request: &Request<'_>) -> Result<Plan, Refusal> {
     check_locked_and_mapped(part.mdl)?;
     let plan = Plan {
         system_va: part.mdl.mapped_system_va.wrapping_add(part.offset),
+        mdl_va: part.mdl.mapped_system_va,
         len_bytes: part.len_bytes,
-        pfns: pages(&part)?,
+        pfns: pages(&part, request.is_ram)?,
         bounds: request.adapter.within(configuration.limits),
         access: configuration.access,
     };
@@ -288,15 +297,23 @@ fn check_locked_and_mapped(mdl: &MdlSnapshot) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn pages(part: &Part<'_>) -> Result<Vec<u64>, Refusal> {
+/// The driver wrote the frame numbers, or could have: each is looked at.
+fn pages(part: &Part<'_>, is_ram: fn(u64) -> bool) -> Result<Vec<u64>, Refusal> {
     let first = (u64::from(part.mdl.byte_offset) + part.offset) >> PAGE_SHIFT;
     let n_pages = u64::from(part.len_bytes) >> PAGE_SHIFT;
-    usize::try_from(first)
+    let pfns = usize::try_from(first)
         .ok()
         .zip(usize::try_from(first + n_pages).ok())
         .and_then(|(first, end)| part.mdl.pfns.get(first..end))
-        .map(<[u64]>::to_vec)
-        .ok_or_else(|| invalid("CM-5", "the MDL has fewer pages than its length says"))
+        .ok_or_else(|| invalid("CM-5", "the MDL has fewer pages than its length says"))?;
+    if pfns.iter().any(|pfn| pfn >> PFN_BITS != 0 || !is_ram(*pfn)) {
+        return Err(invalid("CM-5", "a page of the MDL is no RAM"));
+    }
+    collect(pfns.iter().copied(), pfns.len()).ok_or(Refusal {
+        rule: "CM-22",
+        status: status::INSUFFICIENT_RESOURCES,
+        why: "the list of pages does not fit into memory",
+    })
 }
 
 /// Without translation the device sees the pages as they are.

@@ -10,6 +10,8 @@ use crate::ntoskrnl::status;
 
 const LOCKED_AND_MAPPED: u16 = mdl::PAGES_LOCKED | mdl::MAPPED_TO_SYSTEM_VA;
 const VA: u64 = 0xffff_9000_0000_0000;
+/// A frame that is no RAM.
+const MMIO: u64 = 0xf_ee00;
 
 fn snapshot(flags: u16, pfns: &[u64]) -> MdlSnapshot {
     MdlSnapshot {
@@ -73,6 +75,7 @@ impl Case {
             configurations: &self.configurations,
             adapter: Bounds::of_width(self.width),
             remapping,
+            is_ram: |pfn| pfn != MMIO,
         })
     }
 
@@ -124,6 +127,15 @@ fn cm5_mdl_that_was_never_locked_is_refused() {
 }
 
 #[test]
+fn cm5_page_that_is_no_ram_is_refused() {
+    for pfn in [MMIO, 1 << 40, 1 << 52, u64::MAX] {
+        for flags in [LOCKED_AND_MAPPED, mdl::PARTIAL | mdl::MAPPED_TO_SYSTEM_VA] {
+            Case::of(vec![snapshot(flags, &[0x100, pfn])]).refused("CM-5");
+        }
+    }
+}
+
+#[test]
 fn cm6_byte_offset_is_refused() {
     let mut mdl = snapshot(LOCKED_AND_MAPPED, &[1, 2, 3]);
     (mdl.byte_offset, mdl.byte_count) = (0x800, 0x2000);
@@ -166,6 +178,7 @@ fn cm11_sub_section_covers_only_its_pages() {
         .with(sub_section(0x1000, 0x1000))
         .accepted();
     assert_eq!((plan.system_va, plan.len_bytes), (VA + 0x1000, 0x1000));
+    assert_eq!(plan.mdl_va, VA);
     assert_eq!(plan.pfns, [0x101]);
 }
 

@@ -22,8 +22,8 @@ const GAP_BYTES: u64 = 16 * PAGE_BYTES;
 const QUARANTINE_RANGES: usize = 4096;
 /// Address writes here are interrupts on x86, whatever the tables say.
 const INTERRUPT_WINDOW: Range<u64> = 0xfee0_0000..0xfef0_0000;
-/// Candidates tried for one request; each one steps over a whole range in the way.
-const MAX_CANDIDATES: usize = 100_000;
+/// Candidates tried for one search; each one steps over a whole range in the way. Interrupts are off meanwhile.
+const MAX_CANDIDATES: usize = 4 * QUARANTINE_RANGES;
 
 /// What a buffer needs.
 #[derive(Clone, Copy, Debug)]
@@ -92,10 +92,39 @@ impl IovaSpace {
                 self.advance(start + len + GAP_BYTES);
                 return Some(start);
             }
-            // Nothing left but what is in quarantine: the oldest goes first.
-            let oldest = self.quarantine.pop_front()?;
-            self.ranges.remove(&oldest);
+            // Nothing left but what is in quarantine.
+            if !self.evict(bounds) {
+                return None;
+            }
         }
+    }
+
+    /// Gives up the older half of the quarantined ranges inside `bounds`; `false` if there are
+    /// none. Halves, for each time a whole search follows.
+    fn evict(&mut self, bounds: Bounds) -> bool {
+        let Self {
+            ranges, quarantine, ..
+        } = self;
+        let is_hit = |start: &u64| {
+            ranges
+                .get(start)
+                .is_some_and(|end| *start <= bounds.maximum && *end > bounds.minimum)
+        };
+        let n_hits = quarantine.iter().filter(|start| is_hit(start)).count();
+        let mut n_left = n_hits.div_ceil(2);
+        let mut evicted = VecDeque::new();
+        quarantine.retain(|start| {
+            let is_evicted = n_left > 0 && is_hit(start);
+            if is_evicted {
+                n_left -= 1;
+                evicted.push_back(*start);
+            }
+            !is_evicted
+        });
+        for start in &evicted {
+            ranges.remove(start);
+        }
+        n_hits > 0
     }
 
     /// Puts a range into quarantine. The caller has unmapped it.
@@ -311,6 +340,31 @@ mod tests {
 
         space.free(first);
         assert_eq!(space.allocate(tight), Some(first));
+    }
+
+    #[test]
+    fn bounds_full_of_live_ranges_leave_the_quarantine_elsewhere_alone() {
+        let mut space = space();
+        let freed: vec::Vec<u64> = (0..64)
+            .map(|_| space.allocate(request(&[1], 64)).expect("room"))
+            .collect();
+        for start in &freed {
+            space.free(*start);
+        }
+        let full = IovaRequest {
+            bounds: Bounds {
+                minimum: 0x2000_0000,
+                maximum: 0x2000_3fff,
+            },
+            ..request(&[1], 64)
+        };
+        let live: vec::Vec<u64> = core::iter::from_fn(|| space.allocate(full)).collect();
+        assert_eq!(live.len(), 4);
+        assert_eq!(space.quarantine.len(), freed.len());
+
+        space.free(live[2]);
+        assert_eq!(space.allocate(full), Some(live[2]));
+        assert_eq!(space.quarantine.len(), freed.len());
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod from_mdl;
 mod from_mdl_tests;
 pub mod iova;
 mod later;
-mod operations;
+pub(crate) mod operations;
 pub(crate) mod sabotage;
 pub(crate) mod space;
 

@@ -11,13 +11,13 @@ use super::{later, space};
 use crate::hal_dma::bounds::Bounds;
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::log;
-use crate::mdl::{MDL_HEADER_BYTES, Mdl, PAGES_LOCKED, PARTIAL, SOURCE_IS_NONPAGED_POOL};
-use crate::memory::Cache;
-use crate::ntoskrnl::io_mdl::MAX_CHAIN;
-use crate::ntoskrnl::shared::{fill, optional, read_bytes, read_into, read_u64, shared, write_u64};
+use crate::mdl::{Mdl, PAGES_LOCKED, PARTIAL, SOURCE_IS_NONPAGED_POOL};
+use crate::memory::{self, Cache, Pfn};
+use crate::ntoskrnl::io_mdl::{self, MAX_CHAIN, collect};
+use crate::ntoskrnl::shared::{fill, optional, read_into, read_u64, shared, write_u64};
 use crate::ntoskrnl::status::{self, NtStatus};
 use crate::ntoskrnl::verifier;
-use crate::pnp::device;
+use crate::pnp::device::{self, State};
 use crate::vtd;
 
 /// Size of the transfer context that drivers provide.
@@ -91,10 +91,18 @@ pub(crate) extern "win64" fn io_get_dma_adapter(
     n_registers: u64,
 ) -> u64 {
     require_irql("IoGetDmaAdapter", PASSIVE_LEVEL, true);
-    let Some(requester) = device::requester_of(pdo) else {
+    let Some(device) = device::by_pdo(pdo) else {
         log!("IoGetDmaAdapter: GA-10: {pdo:#x} is no physical device object");
         return 0;
     };
+    if device.state == State::SurpriseRemoved {
+        verifier::finding(
+            "adapter-of-removed-device",
+            format_args!("IoGetDmaAdapter for {}, which is gone", device.name),
+        );
+        return 0;
+    }
+    let n_registers = shared::<Cell<u32>>(n_registers);
     let mut bytes = [0; DESCRIPTION_BYTES];
     let version = shared::<Cell<u32>>(description).get();
     let len = if version >= 3 {
@@ -118,20 +126,18 @@ pub(crate) extern "win64" fn io_get_dma_adapter(
             return 0;
         }
     };
+    let requester = device.function.id;
     if !space::attach(requester) {
         return 0;
     }
-    match adapter::create(requester, settings) {
-        Some(address) => {
-            shared::<Cell<u32>>(n_registers).set(settings.map_registers);
-            address
-        }
-        None => 0,
-    }
+    adapter::create(requester, settings).map_or(0, |address| {
+        n_registers.set(settings.map_registers);
+        address
+    })
 }
 
 /// `PutDmaAdapter`: rules PA-1 to PA-3. IRQL <= DISPATCH_LEVEL. Documented misuse: 0xE6/0x07 (common buffers left).
-extern "win64" fn put_dma_adapter(adapter: u64) {
+pub(crate) extern "win64" fn put_dma_adapter(adapter: u64) {
     require_irql("PutDmaAdapter", DISPATCH_LEVEL, false);
     if adapter::find(adapter, "PutDmaAdapter").is_none() {
         return;
@@ -147,7 +153,7 @@ extern "win64" fn put_dma_adapter(adapter: u64) {
 }
 
 /// `AllocateCommonBuffer`: rules AC-1 to AC-10. IRQL PASSIVE_LEVEL. VA, or null.
-extern "win64" fn allocate_common_buffer(
+pub(crate) extern "win64" fn allocate_common_buffer(
     adapter: u64,
     len_bytes: u32,
     logical: u64,
@@ -208,7 +214,7 @@ extern "win64" fn allocate_common_buffer_ex(
 }
 
 /// `AllocateCommonBufferWithBounds`: rules AB-1 to AB-10. IRQL PASSIVE_LEVEL. VA, or null.
-extern "win64" fn allocate_common_buffer_with_bounds(
+pub(crate) extern "win64" fn allocate_common_buffer_with_bounds(
     adapter: u64,
     minimum: u64,
     maximum: u64,
@@ -223,9 +229,11 @@ extern "win64" fn allocate_common_buffer_with_bounds(
     let Some(record) = adapter::find(adapter, routine) else {
         return 0;
     };
-    let cache = match optional::<Cell<u32>>(cache_type).map(Cell::get) {
-        None | Some(1) => Cache::Cached,
-        Some(0) => Cache::NonCached,
+    // AB-10: which value belongs to a cache type of null is not documented.
+    let (cache, cache_enabled) = match optional::<Cell<u32>>(cache_type).map(Cell::get) {
+        None => (Cache::Cached, None),
+        Some(1) => (Cache::Cached, Some(true)),
+        Some(0) => (Cache::NonCached, Some(false)),
         Some(other) => {
             log!("{routine}: AB-7: cache type {other} is not supported");
             return 0;
@@ -240,8 +248,7 @@ extern "win64" fn allocate_common_buffer_with_bounds(
         bounds: bounds_of(minimum, maximum),
         cache,
         is_large: flags & LARGE_PAGE != 0,
-        // AB-10: which value belongs to a cache type of null is not documented.
-        cache_enabled: None,
+        cache_enabled,
     };
     give(adapter, &record, request, logical)
 }
@@ -267,7 +274,7 @@ fn bounds_of(minimum: u64, maximum: u64) -> Bounds {
 
 /// `FreeCommonBuffer`: rules FC-1 to FC-4, CM-25, CM-26. IRQL PASSIVE_LEVEL. When it returns, the device has lost
 /// the mapping. Documented misuse: 0xE6/0x03 (freed twice), 0xE6/0x0F (wrote beyond the buffer).
-extern "win64" fn free_common_buffer(
+pub(crate) extern "win64" fn free_common_buffer(
     adapter: u64,
     len_bytes: u32,
     iova: u64,
@@ -280,7 +287,7 @@ extern "win64" fn free_common_buffer(
         return;
     }
     let found = adapter::take_buffer(adapter, |buffer| {
-        buffer.len_bytes == len_bytes && buffer.iova == iova && buffer.va == va
+        buffer.len_bytes == len_bytes && buffer.iova == iova && buffer.is_at(va)
     });
     let Some(buffer) = found else {
         report_mismatch(adapter, len_bytes, iova, va);
@@ -319,7 +326,7 @@ fn report_mismatch(adapter: u64, len_bytes: u32, iova: u64, va: u64) {
 
 /// `CreateCommonBufferFromMdl`: rules CM-1 to CM-27. IRQL PASSIVE_LEVEL. STATUS_SUCCESS,
 /// STATUS_INVALID_PARAMETER, STATUS_NOT_SUPPORTED, STATUS_INSUFFICIENT_RESOURCES.
-extern "win64" fn create_common_buffer_from_mdl(
+pub(crate) extern "win64" fn create_common_buffer_from_mdl(
     adapter: u64,
     mdl: u64,
     configurations: u64,
@@ -344,6 +351,7 @@ extern "win64" fn create_common_buffer_from_mdl(
         configurations: &configurations,
         adapter: record.settings.bounds,
         remapping: vtd::is_enabled(),
+        is_ram: |pfn| memory::is_ram(Pfn::new(pfn)),
     };
     match from_mdl::check(&request) {
         Ok(plan) => match common_buffer::create_from_plan(adapter, &record, &plan) {
@@ -367,11 +375,11 @@ extern "win64" fn create_common_buffer_from_mdl(
 fn read_configurations(address: u64, count: u32) -> Vec<RawConfiguration> {
     (0..u64::from(count.min(4)))
         .map(|idx| {
-            let entry = address + idx * size_of::<RawConfiguration>() as u64;
+            let entry = address.wrapping_add(idx * size_of::<RawConfiguration>() as u64);
             RawConfiguration {
                 config_type: shared::<Cell<u32>>(entry).get(),
                 reserved: 0,
-                union: [0, 1, 2, 3].map(|word| read_u64(entry + 8 + word * 8)),
+                union: [0, 1, 2, 3].map(|word| read_u64(entry.wrapping_add(8 + word * 8))),
             }
         })
         .collect()
@@ -384,24 +392,13 @@ fn snapshot(mdl: u64) -> Option<Vec<MdlSnapshot>> {
     let mut next = mdl;
     while let Some(mdl) = optional::<Mdl>(next) {
         let has_pages = mdl.has(PAGES_LOCKED | SOURCE_IS_NONPAGED_POOL | PARTIAL);
-        n_pages += if has_pages { mdl.n_pages() } else { 0 };
+        let n_known = if has_pages { mdl.n_pages() } else { 0 };
+        n_pages += n_known;
         if chain.len() == MAX_CHAIN || n_pages > MAX_CHAIN_PAGES {
             return None;
         }
-        let array_bytes = if has_pages {
-            usize::try_from(mdl.n_pages() * 8).ok()?
-        } else {
-            0
-        };
-        let pfns = read_bytes(next + MDL_HEADER_BYTES, array_bytes)
-            .chunks_exact(8)
-            .map(|bytes| {
-                bytes
-                    .iter()
-                    .rev()
-                    .fold(0, |pfn, byte| (pfn << 8) | u64::from(*byte))
-            })
-            .collect();
+        let pfns = collect(io_mdl::pfns(mdl), usize::try_from(n_known).ok()?)?;
+        chain.try_reserve(1).ok()?;
         chain.push(MdlSnapshot {
             flags: mdl.flags.get(),
             byte_offset: mdl.byte_offset.get(),
@@ -415,7 +412,7 @@ fn snapshot(mdl: u64) -> Option<Vec<MdlSnapshot>> {
 }
 
 /// `GetDmaAlignment`: rules AL-1, AL-2. IRQL PASSIVE_LEVEL. 1: bytes.
-extern "win64" fn get_dma_alignment(adapter: u64) -> u32 {
+pub(crate) extern "win64" fn get_dma_alignment(adapter: u64) -> u32 {
     require_irql("GetDmaAlignment", PASSIVE_LEVEL, true);
     adapter::find(adapter, "GetDmaAlignment");
     1
@@ -428,7 +425,7 @@ extern "win64" fn get_dma_adapter_info(adapter: u64, info: u64) -> NtStatus {
     let Some(record) = adapter::find(adapter, "GetDmaAdapterInfo") else {
         return status::INVALID_PARAMETER;
     };
-    let word = |offset: u64| shared::<Cell<u32>>(info + offset);
+    let word = |offset: u64| shared::<Cell<u32>>(info.wrapping_add(offset));
     if word(0).get() != 1 {
         return status::NOT_SUPPORTED;
     }

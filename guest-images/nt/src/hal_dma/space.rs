@@ -8,6 +8,7 @@ use core::ops::Range;
 use super::iova::{IovaRequest, IovaSpace};
 use crate::arch::guarded::Guarded;
 use crate::memory::{self, GuestPhysAddr, Pfn};
+use crate::ntoskrnl::io_mdl::collect;
 use crate::pci::{self, RequesterId};
 use crate::vtd::{self, Domain, Iova, Permissions};
 
@@ -56,8 +57,9 @@ pub(super) fn map(
 ) -> Option<u64> {
     SPACES.with(|spaces| {
         let space = spaces.get_mut(&requester.raw())?;
+        let pages: Vec<GuestPhysAddr> =
+            collect(pages.iter().map(|page| page.start()), pages.len())?;
         let iova = space.iovas.allocate(request)?;
-        let pages: Vec<GuestPhysAddr> = pages.iter().map(|page| page.start()).collect();
         if space
             .domain
             .map(Iova::new(iova), &pages, permissions)

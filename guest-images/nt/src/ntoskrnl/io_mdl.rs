@@ -26,13 +26,18 @@ pub(crate) fn live_count() -> usize {
     LIVE.with(|live| live.len())
 }
 
-/// The frame numbers behind an MDL's header.
-#[must_use]
-pub(crate) fn pfns(mdl: &Mdl) -> Vec<u64> {
+/// The frame numbers behind an MDL's header, read one by one.
+pub(crate) fn pfns(mdl: &Mdl) -> impl Iterator<Item = u64> {
     let array = address_of(mdl) + MDL_HEADER_BYTES;
-    (0..mdl.n_pages())
-        .map(|idx| read_u64(array + idx * 8))
-        .collect()
+    (0..mdl.n_pages()).map(move |idx| read_u64(array + idx * 8))
+}
+
+/// Collects what a driver decides the number of; `None` where the heap is too small for it.
+pub(crate) fn collect<T>(items: impl Iterator<Item = T>, count: usize) -> Option<Vec<T>> {
+    let mut collected = Vec::new();
+    collected.try_reserve_exact(count).ok()?;
+    collected.extend(items.take(count));
+    Some(collected)
 }
 
 /// Writes frame numbers behind an MDL's header.
@@ -45,7 +50,7 @@ pub(crate) fn set_pfns(mdl: &Mdl, pfns: impl IntoIterator<Item = u64>) {
 
 /// `IoAllocateMdl` (wdm.h). IRQL <= DISPATCH_LEVEL. Null where memory is short or the length is beyond
 /// 4 GiB - PAGE_SIZE. The frame numbers stay unset.
-pub(super) extern "win64" fn io_allocate_mdl(
+pub(crate) extern "win64" fn io_allocate_mdl(
     va: u64,
     len_bytes: u32,
     secondary: u8,
@@ -120,8 +125,9 @@ fn check_idle(mdl: &Mdl) {
     }
 }
 
-/// `IoBuildPartialMdl` (wdm.h). IRQL <= DISPATCH_LEVEL. `len_bytes` 0 means to the source's end.
-pub(super) extern "win64" fn io_build_partial_mdl(
+/// `IoBuildPartialMdl` (wdm.h). IRQL <= DISPATCH_LEVEL. `len_bytes` 0 means to the source's end. The source's
+/// pages must be known: locked, nonpaged, or of a partial MDL.
+pub(crate) extern "win64" fn io_build_partial_mdl(
     source: u64,
     target: u64,
     va: u64,
@@ -129,6 +135,17 @@ pub(super) extern "win64" fn io_build_partial_mdl(
 ) {
     verifier::at_most_dispatch("IoBuildPartialMdl");
     let (source, target): (&Mdl, &Mdl) = (shared(source), shared(target));
+    if !source.has(PAGES_LOCKED | SOURCE_IS_NONPAGED_POOL | PARTIAL) {
+        verifier::undocumented_violation(
+            "partial-mdl-of-unlocked-source",
+            format_args!(
+                "IoBuildPartialMdl of MDL {:#x} with flags {:#x}, which has no pages yet",
+                address_of(source),
+                source.flags.get()
+            ),
+        );
+        return;
+    }
     let offset = va.wrapping_sub(source.virtual_address());
     let source_len = u64::from(source.byte_count.get());
     let len = match len_bytes {
@@ -164,7 +181,6 @@ pub(super) extern "win64" fn io_build_partial_mdl(
     set_pfns(
         target,
         pfns(source)
-            .into_iter()
             .skip(skip)
             .take(usize::try_from(n_pages).unwrap_or(0)),
     );

@@ -1,20 +1,19 @@
 //! MDL routines of the memory manager: build, lock, map, pages without addresses.
 
-use alloc::vec::Vec;
-
-use super::io_mdl::{pfns, set_pfns};
+use super::io_mdl::{collect, pfns, set_pfns};
 use super::kernel_memory;
 use super::shared::{address_of, shared};
 use super::status::{self, NtStatus};
 use super::verifier::{self, DETECTED_VIOLATION, Documented};
 use crate::arch::guarded::Guarded;
 use crate::hal_dma::adapter::check_released;
-use crate::ke::irql::{APC_LEVEL, DISPATCH_LEVEL};
+use crate::ke::irql::{self, APC_LEVEL, DISPATCH_LEVEL};
 use crate::mdl::{
     self, IO_SPACE, MAPPED_TO_SYSTEM_VA, MAX_MDL_BYTES, MDL_HEADER_BYTES, Mdl, PAGE_BYTES,
     PAGE_SHIFT, PAGES_LOCKED, PARTIAL, PARTIAL_HAS_BEEN_MAPPED, SOURCE_IS_NONPAGED_POOL,
     WRITE_OPERATION,
 };
+use crate::memory::pool::PoolKind;
 use crate::memory::{
     self, Access, Cache, GuestPhysAddr, PageLayout, PageRequest, Pfn, Protection, VirtAddr,
 };
@@ -52,41 +51,52 @@ pub(crate) fn mapping_count() -> usize {
 }
 
 /// `MmBuildMdlForNonPagedPool` (wdm.h). IRQL <= DISPATCH_LEVEL. Fills in the frames of memory that never
-/// moves; nothing is to be locked, unlocked, mapped or unmapped afterwards.
-pub(super) extern "win64" fn mm_build_mdl_for_nonpaged_pool(mdl: u64) {
+/// moves; nothing is to be locked, unlocked, mapped or unmapped afterwards. Documented misuse: 0xC4/0x7F (paged
+/// pool).
+pub(crate) extern "win64" fn mm_build_mdl_for_nonpaged_pool(mdl: u64) {
     verifier::at_most_dispatch("MmBuildMdlForNonPagedPool");
     let mdl: &Mdl = shared(mdl);
-    let Ok(frames) = frames_of(mdl) else {
-        verifier::violation(
-            "mdl-of-unmapped-memory",
+    if mdl.has(PAGES_LOCKED | SOURCE_IS_NONPAGED_POOL | PARTIAL | MAPPED_TO_SYSTEM_VA) {
+        verifier::undocumented_violation(
+            "mdl-built-twice",
             format_args!(
-                "MmBuildMdlForNonPagedPool over {:#x}",
-                mdl.virtual_address()
+                "MmBuildMdlForNonPagedPool of MDL {:#x} with flags {:#x}, whose pages are set",
+                address_of(mdl),
+                mdl.flags.get()
             ),
+        );
+        return;
+    }
+    let broken = match () {
+        () if frames_of(mdl).any(|frame| frame.is_none()) => Some("mdl-of-unmapped-memory"),
+        () if is_paged(mdl) => Some("mdl-of-paged-pool"),
+        () => None,
+    };
+    if let Some(id) = broken {
+        let va = mdl.virtual_address();
+        verifier::violation(
+            id,
+            format_args!("MmBuildMdlForNonPagedPool over {va:#x}"),
             Documented {
                 code: DETECTED_VIOLATION,
-                parameters: [0x7F, address_of(mdl), mdl.virtual_address(), 0],
+                parameters: [0x7F, address_of(mdl), va, 0],
             },
         );
         return;
-    };
-    if frames.iter().any(|frame| !memory::is_ram(*frame)) {
+    }
+    if frames_of(mdl).flatten().any(|frame| !memory::is_ram(frame)) {
         mdl.add_flags(IO_SPACE);
     }
-    set_pfns(mdl, frames.into_iter().map(Pfn::raw));
+    set_pfns(mdl, frames_of(mdl).flatten().map(Pfn::raw));
     mdl.process.set(0);
     mdl.mapped_system_va.set(mdl.virtual_address());
     mdl.add_flags(SOURCE_IS_NONPAGED_POOL);
 }
 
 /// The work of `MmProbeAndLockPages` (wdm.h). IRQL <= APC_LEVEL, or DISPATCH_LEVEL for memory that is
-/// never paged, which all memory is here. A status of failure is raised in the caller
+/// never paged, which is all but paged pool. A status of failure is raised in the caller
 /// (STATUS_ACCESS_VIOLATION). Documented misuse: 0xC4/0x70 (IRQL), 0xC4/0xB0 (flags).
-pub(super) extern "win64" fn probe_and_lock_pages(
-    mdl: u64,
-    _mode: u64,
-    operation: u64,
-) -> NtStatus {
+pub(crate) extern "win64" fn probe_and_lock_pages(mdl: u64, mode: u64, operation: u64) -> NtStatus {
     verifier::at_most_or("MmProbeAndLockPages", DISPATCH_LEVEL, 0x70);
     let mdl: &Mdl = shared(mdl);
     if mdl.has(PAGES_LOCKED | SOURCE_IS_NONPAGED_POOL | PARTIAL) {
@@ -104,6 +114,7 @@ pub(super) extern "win64" fn probe_and_lock_pages(
         );
         return status::SUCCESS;
     }
+    check_irql_of_lock(mdl, mode);
     // IoReadAccess = 0; the others write.
     let is_write = low_half(operation) != 0;
     let access = if is_write {
@@ -115,19 +126,45 @@ pub(super) extern "win64" fn probe_and_lock_pages(
     if memory::probe(mdl.virtual_address(), len, access).is_err() {
         return status::ACCESS_VIOLATION;
     }
-    let Ok(frames) = frames_of(mdl) else {
+    if frames_of(mdl).any(|frame| frame.is_none()) {
         return status::ACCESS_VIOLATION;
-    };
-    set_pfns(mdl, frames.into_iter().map(Pfn::raw));
+    }
+    set_pfns(mdl, frames_of(mdl).flatten().map(Pfn::raw));
     mdl.process.set(0);
     mdl.clear_flags(WRITE_OPERATION);
     mdl.add_flags(PAGES_LOCKED | if is_write { WRITE_OPERATION } else { 0 });
     status::SUCCESS
 }
 
+/// Paged memory could not be brought in at DISPATCH_LEVEL: 0xC4/0x70.
+fn check_irql_of_lock(mdl: &Mdl, mode: u64) {
+    let current = irql::current();
+    if current > APC_LEVEL && is_paged(mdl) {
+        verifier::violation(
+            "paged-pool-locked-at-dispatch",
+            format_args!(
+                "MmProbeAndLockPages over the paged pool at {:#x}, at IRQL {current}",
+                mdl.virtual_address()
+            ),
+            Documented {
+                code: DETECTED_VIOLATION,
+                parameters: [0x70, current.into(), address_of(mdl), mode & 0xff],
+            },
+        );
+    }
+}
+
+/// Whether an MDL's buffer starts in paged pool.
+fn is_paged(mdl: &Mdl) -> bool {
+    VirtAddr::try_new(mdl.virtual_address())
+        .ok()
+        .and_then(memory::pool::find_containing)
+        .is_some_and(|allocation| allocation.kind == PoolKind::Paged)
+}
+
 /// `MmUnlockPages` (wdm.h). IRQL <= DISPATCH_LEVEL. Releases the system mapping, too. Documented misuse:
 /// 0xC4/0x7C (never locked), 0xC4/0x7D (nonpaged pool), 0xC4/0xB4 (partial).
-pub(super) extern "win64" fn mm_unlock_pages(mdl: u64) {
+pub(crate) extern "win64" fn mm_unlock_pages(mdl: u64) {
     verifier::at_most_or("MmUnlockPages", DISPATCH_LEVEL, 0x78);
     let mdl: &Mdl = shared(mdl);
     let broken = match () {
@@ -159,8 +196,8 @@ pub(super) extern "win64" fn mm_unlock_pages(mdl: u64) {
 
 /// `MmMapLockedPagesSpecifyCache` (wdm.h), also behind MmGetSystemAddressForMdlSafe. IRQL <=
 /// DISPATCH_LEVEL. Null where no address range is left; kernel mode only. Documented misuse: 0xC4/0x74
-/// (IRQL), 0xC4/0x85 (pages not locked), 0xC4/0x82 (BugCheckOnFailure).
-pub(super) extern "win64" fn mm_map_locked_pages_specify_cache(
+/// (IRQL), 0xC4/0x85 (pages not locked), 0xC4/0x89 (no RAM), 0xC4/0x82 (BugCheckOnFailure).
+pub(crate) extern "win64" fn mm_map_locked_pages_specify_cache(
     mdl: u64,
     mode: u8,
     cache: u32,
@@ -191,11 +228,16 @@ pub(super) extern "win64" fn mm_map_locked_pages_specify_cache(
         );
         return mdl.mapped_system_va.get();
     }
+    if !mdl.has(IO_SPACE) && pfns(mdl).any(|pfn| !memory::is_ram(Pfn::new(pfn))) {
+        misuse(mdl, "mdl-page-is-no-ram", 0x89);
+        return 0;
+    }
     map(mdl, cache, priority).unwrap_or(0)
 }
 
 fn map(mdl: &Mdl, cache: u32, priority: u32) -> Option<u64> {
-    let frames: Vec<Pfn> = pfns(mdl).into_iter().map(Pfn::new).collect();
+    let n_pages = usize::try_from(mdl.n_pages()).ok()?;
+    let frames = collect(pfns(mdl).map(Pfn::new), n_pages)?;
     let protection = match (priority & NO_WRITE != 0, priority & NO_EXECUTE != 0) {
         (true, _) => Protection::ReadOnly,
         (false, true) => Protection::ReadWrite,
@@ -203,7 +245,9 @@ fn map(mdl: &Mdl, cache: u32, priority: u32) -> Option<u64> {
     };
     let start = memory::map_pages(&frames, cache_of(cache), protection).ok()?;
     MAPPINGS.with(|mappings| *mappings += 1);
-    let va = start.as_u64() + u64::from(mdl.byte_offset.get());
+    let va = start
+        .as_u64()
+        .wrapping_add(u64::from(mdl.byte_offset.get()));
     mdl.mapped_system_va.set(va);
     mdl.add_flags(MAPPED_TO_SYSTEM_VA);
     if mdl.has(PARTIAL) {
@@ -343,7 +387,9 @@ pub(super) extern "win64" fn mm_free_pages_from_mdl(mdl: u64) {
     if mdl.has(MAPPED_TO_SYSTEM_VA) {
         unmap(mdl.mapped_system_va.get(), mdl);
     }
-    release(&pfns(mdl).into_iter().map(Pfn::new).collect::<Vec<_>>());
+    for pfn in pfns(mdl) {
+        release(&[Pfn::new(pfn)]);
+    }
     mdl.clear_flags(PAGES_LOCKED);
 }
 
@@ -356,7 +402,9 @@ pub(super) extern "win64" fn mm_advance_mdl(mdl: u64, bytes: u32) -> NtStatus {
     }
     let new_offset = u64::from(mdl.byte_offset.get()) + u64::from(bytes);
     let pages = new_offset >> PAGE_SHIFT;
-    let frames = pfns(mdl);
+    // Before the header changes, which says how many there are; each is read before its place is written.
+    let n_passed = usize::try_from(pages).unwrap_or(usize::MAX);
+    set_pfns(mdl, pfns(mdl).skip(n_passed));
     mdl.start_va
         .set(mdl.start_va.get().wrapping_add(pages << PAGE_SHIFT));
     mdl.byte_offset.set(mdl::page_offset(new_offset));
@@ -365,12 +413,6 @@ pub(super) extern "win64" fn mm_advance_mdl(mdl: u64, bytes: u32) -> NtStatus {
         let va = mdl.mapped_system_va.get().wrapping_add(bytes.into());
         mdl.mapped_system_va.set(va);
     }
-    set_pfns(
-        mdl,
-        frames
-            .into_iter()
-            .skip(usize::try_from(pages).unwrap_or(usize::MAX)),
-    );
     status::SUCCESS
 }
 
@@ -398,15 +440,13 @@ pub(super) extern "win64" fn mm_protect_mdl_system_address(mdl: u64, protect: u3
     }
 }
 
-/// The frames behind an MDL's virtual addresses.
-fn frames_of(mdl: &Mdl) -> Result<Vec<Pfn>, ()> {
+/// The frames behind an MDL's virtual addresses, page by page; `None` where nothing is mapped.
+fn frames_of(mdl: &Mdl) -> impl Iterator<Item = Option<Pfn>> {
     let start = mdl.start_va.get();
-    (0..mdl.n_pages())
-        .map(|idx| {
-            let va = VirtAddr::try_new(start.wrapping_add(idx * PAGE_BYTES)).map_err(|_| ())?;
-            memory::translate(va).map(Pfn::containing).ok_or(())
-        })
-        .collect()
+    (0..mdl.n_pages()).map(move |idx| {
+        let va = VirtAddr::try_new(start.wrapping_add(idx * PAGE_BYTES)).ok()?;
+        memory::translate(va).map(Pfn::containing)
+    })
 }
 
 fn misuse(mdl: &Mdl, id: &str, first_parameter: u64) {
