@@ -103,7 +103,7 @@ impl Dut {
 
     /// Resets the function as a bus reset does.
     pub fn reset_function(&mut self, kind: ResetKind) {
-        self.report_dangling_at_reset();
+        self.report_live_references("saw a reset");
         self.endpoint.reset(kind);
         self.engine.reset(self.memory.epoch());
         self.follow_config();
@@ -255,13 +255,13 @@ impl Dut {
             });
     }
 
-    fn report_dangling_at_reset(&mut self) {
+    /// Reports every live reference, at an event before which a driver stops the engine.
+    fn report_live_references(&mut self, why: &str) {
         let live = self.live_references();
         let who = self.requester();
         for reference in &live {
             let one = std::slice::from_ref(reference);
-            self.ledger
-                .dangling(who, reference.range, one, "saw a reset");
+            self.ledger.dangling(who, reference.range, one, why);
         }
     }
 
@@ -306,7 +306,11 @@ impl DeviceModel for Dut {
             self.endpoint.set_intx(self.engine.is_intx_asserted());
             return Ok(());
         }
+        let was_in_d0 = self.endpoint.power_state() == 0;
         let upset = self.endpoint.write_region(region, offset, data)?;
+        if was_in_d0 && self.endpoint.power_state() != 0 {
+            self.report_live_references("saw the function leave D0");
+        }
         if upset == Upset::FunctionLevelReset {
             self.reset_function(ResetKind::FunctionLevel);
         }
@@ -347,6 +351,7 @@ impl DeviceModel for Dut {
     }
 
     fn disconnected(&mut self) {
+        self.report_live_references("saw the connection end");
         self.engine.disconnected();
         self.engine.reset(self.memory.epoch());
         self.take_events();

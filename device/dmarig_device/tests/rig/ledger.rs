@@ -11,11 +11,14 @@ use control_api::response::DmaStatus;
 use control_api::rpc::CODE_BAD_PARAMS;
 use dmarig_abi::Iova;
 use dmarig_abi::registers::{
-    CH_COMPLETION_BASE, CH_RING_BASE, CH_RING_CONTROL, CH_RING_ENTRIES, CHANNEL_BASE, RING_ENABLE,
+    CH_COMPLETION_BASE, CH_DESTINATION, CH_RING_BASE, CH_RING_CONTROL, CH_RING_ENTRIES,
+    CHANNEL_BASE, CONTROL_RESET, REG_CONTROL, RING_ENABLE,
 };
 use guest_memory::SharedMemory;
 
 const BASE: u64 = 0x20_0000;
+/// The number of the power management capability.
+const POWER_CAPABILITY: u8 = 1;
 
 fn rig() -> (Bench, MockQemu, Harness) {
     let mut bench = Bench::new();
@@ -120,6 +123,64 @@ fn unmap_under_a_message_under_way_is_in_flight() {
     assert_eq!(found[0].iova, Iova::new(BASE));
 }
 
+fn channel_write_u32(bench: &mut Bench, qemu: &mut MockQemu, register: u64, value: u32) {
+    qemu.write(bench, 0, CHANNEL_BASE + register, &value.to_le_bytes());
+}
+
+fn enable_ring(bench: &mut Bench, qemu: &mut MockQemu) {
+    qemu.channel_write(bench, 0, CH_RING_BASE, BASE);
+    qemu.channel_write(bench, 0, CH_COMPLETION_BASE, BASE + 0x1000);
+    channel_write_u32(bench, qemu, CH_RING_ENTRIES, 4);
+    channel_write_u32(bench, qemu, CH_RING_CONTROL, RING_ENABLE);
+}
+
+/// Writes the power state in the power management capability.
+fn set_power_state(bench: &mut Bench, qemu: &mut MockQemu, state: u8) {
+    let control = qemu.capability(bench, POWER_CAPABILITY) + 4;
+    qemu.write_config(bench, control, &[state, 0]);
+}
+
+#[test]
+fn enabled_ring_dangles_when_the_function_leaves_d0_and_when_the_connection_ends() {
+    let (mut bench, mut qemu, mut harness) = rig();
+    enable_ring(&mut bench, &mut qemu);
+    set_power_state(&mut bench, &mut qemu, 3);
+    let found = violations(&mut bench, &mut harness);
+    assert_eq!(found.len(), 2);
+    let is_told = |found: &Violation| {
+        found.kind == ViolationKind::Dangling && found.detail.contains("leave D0")
+    };
+    assert!(found.iter().all(is_told), "{found:?}");
+    set_power_state(&mut bench, &mut qemu, 3);
+    set_power_state(&mut bench, &mut qemu, 0);
+    assert_eq!(kinds(&mut bench, &mut harness).len(), 2, "one edge");
+
+    harness.call(&mut bench, &LedgerClear {});
+    drop(qemu);
+    bench.pump();
+    let found = violations(&mut bench, &mut harness);
+    assert_eq!(found.len(), 2);
+    assert!(found[0].detail.contains("connection"), "{found:?}");
+}
+
+#[test]
+fn engine_that_its_driver_has_reset_dangles_nowhere() {
+    let (mut bench, mut qemu, mut harness) = rig();
+    enable_ring(&mut bench, &mut qemu);
+    harness.call(&mut bench, &fill(BASE + 0x3000, 0x10));
+    qemu.channel_write(&mut bench, 0, CH_DESTINATION, BASE + 0x3000);
+    qemu.write(&mut bench, 0, REG_CONTROL, &CONTROL_RESET.to_le_bytes());
+    // What an idle channel's registers say is no live address.
+    qemu.channel_write(&mut bench, 0, CH_DESTINATION, BASE + 0x3000);
+    qemu.unmap(&mut bench, BASE, 0x10_0000);
+    set_power_state(&mut bench, &mut qemu, 3);
+    set_power_state(&mut bench, &mut qemu, 0);
+    qemu.reset(&mut bench);
+    drop(qemu);
+    bench.pump();
+    assert_eq!(kinds(&mut bench, &mut harness), []);
+}
+
 #[test]
 fn enabled_ring_dangles_at_unmap_free_and_reset() {
     let (mut bench, mut qemu, mut harness) = rig();
@@ -127,12 +188,9 @@ fn enabled_ring_dangles_at_unmap_free_and_reset() {
     let id = harness.call(&mut bench, &buffer).id;
     qemu.channel_write(&mut bench, 0, CH_RING_BASE, BASE);
     qemu.channel_write(&mut bench, 0, CH_COMPLETION_BASE, BASE + 0x1000);
-    let write_u32 = |bench: &mut Bench, qemu: &mut MockQemu, register, value: u32| {
-        qemu.write(bench, 0, CHANNEL_BASE + register, &value.to_le_bytes());
-    };
-    write_u32(&mut bench, &mut qemu, CH_RING_ENTRIES, 4);
+    channel_write_u32(&mut bench, &mut qemu, CH_RING_ENTRIES, 4);
     qemu.unmap(&mut bench, BASE + 0x8_0000, 0x1000);
-    write_u32(&mut bench, &mut qemu, CH_RING_CONTROL, RING_ENABLE);
+    channel_write_u32(&mut bench, &mut qemu, CH_RING_CONTROL, RING_ENABLE);
     qemu.unmap(&mut bench, BASE + 0x9_0000, 0x1000);
     assert_eq!(kinds(&mut bench, &mut harness), []);
 
