@@ -21,8 +21,8 @@ pub const OP_RELEASE_ALL: u16 = 0x0003;
 /// Runs the next `arg[1]` operations `arg[0]` times (at most 1,000,000); stops at the first one that
 /// fails. The results are those of the last turn; `value[0]` = turns begun.
 pub const OP_LOOP: u16 = 0x0004;
-/// Waits `arg[0]` microseconds, at most 1,000,000 (by thread delay at PASSIVE, else by stall of at
-/// most 50).
+/// Waits `arg[0]` microseconds: at PASSIVE_LEVEL at most 1,000,000, by thread delay; above it at most
+/// 50, by stall. A longer wait is `OUTCOME_BAD_ARGUMENT`.
 pub const OP_DELAY: u16 = 0x0005;
 /// Fetches the response stored by the last program of context `a`; the response is the data.
 pub const OP_FETCH_STORED: u16 = 0x0006;
@@ -71,7 +71,8 @@ pub const OP_MDL_FREE: u16 = 0x0131;
 /// MmBuildMdlForNonPagedPool of MDL `a`.
 pub const OP_MDL_BUILD_NONPAGED: u16 = 0x0132;
 /// MmProbeAndLockPages of MDL `a`, KernelMode, operation `arg[0]` (0 read, 1 write, 2 modify). A raised
-/// exception is `OUTCOME_RAISED` with its code as status.
+/// exception is `OUTCOME_RAISED` with its code as status. Memory that was freed is refused, except with
+/// `OP_FLAG_OVERRIDE`.
 pub const OP_MDL_PROBE_AND_LOCK: u16 = 0x0133;
 /// MmUnlockPages of MDL `a`.
 pub const OP_MDL_UNLOCK: u16 = 0x0134;

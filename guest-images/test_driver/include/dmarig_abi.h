@@ -376,8 +376,8 @@
 // fails. The results are those of the last turn; `value[0]` = turns begun.
 #define DMARIG_OP_LOOP 4
 
-// Waits `arg[0]` microseconds, at most 1,000,000 (by thread delay at PASSIVE, else by stall of at
-// most 50).
+// Waits `arg[0]` microseconds: at PASSIVE_LEVEL at most 1,000,000, by thread delay; above it at most
+// 50, by stall. A longer wait is `OUTCOME_BAD_ARGUMENT`.
 #define DMARIG_OP_DELAY 5
 
 // Fetches the response stored by the last program of context `a`; the response is the data.
@@ -439,7 +439,8 @@
 #define DMARIG_OP_MDL_BUILD_NONPAGED 306
 
 // MmProbeAndLockPages of MDL `a`, KernelMode, operation `arg[0]` (0 read, 1 write, 2 modify). A raised
-// exception is `OUTCOME_RAISED` with its code as status.
+// exception is `OUTCOME_RAISED` with its code as status. Memory that was freed is refused, except with
+// `OP_FLAG_OVERRIDE`.
 #define DMARIG_OP_MDL_PROBE_AND_LOCK 307
 
 // MmUnlockPages of MDL `a`.

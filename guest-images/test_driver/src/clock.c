@@ -1,9 +1,6 @@
 /* Time: a microsecond clock for deadlines, and waiting that suits the IRQL. */
 #include "driver.h"
 
-/* Below this a wait is a stall: a thread delay takes a whole clock tick. */
-#define STALL_MAX_US 50
-
 uint64_t clock_us(void)
 {
     LARGE_INTEGER frequency;

@@ -186,6 +186,9 @@ uint32_t release_all(void);
 void release_dut(uint32_t number);
 
 /* clock.c */
+/* Up to this a wait is a stall, above PASSIVE_LEVEL it is never longer: that is the most that may be
+ * asked of KeStallExecutionProcessor, and a thread delay takes a whole clock tick. */
+#define STALL_MAX_US 50u
 uint64_t clock_us(void);
 void delay_us(uint64_t microseconds);
 

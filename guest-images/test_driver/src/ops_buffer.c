@@ -148,10 +148,11 @@ static bool cover(struct slot *head, const uint64_t *arg, struct coverage *cover
     return true;
 }
 
+/* A count without an array is the system's to refuse. */
 static bool configurations_are_bounded(const DMARIG_Operation *operation)
 {
     if ((operation->flags & DMARIG_OP_FLAG_NULL_CONFIGS) != 0) {
-        return operation->arg[0] == 0;
+        return operation->arg[0] <= UINT32_MAX;
     }
     return operation->arg[0] <= operation->data_length_bytes / sizeof(DMA_EXTENDED_CONFIGURATION);
 }

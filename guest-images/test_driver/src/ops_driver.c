@@ -35,7 +35,8 @@ uint16_t op_release_all(struct operation_call *call)
 uint16_t op_delay(struct operation_call *call)
 {
     uint64_t wait = call->operation->arg[0];
-    if (wait > DELAY_MAX_US) {
+    bool raised = call->environment->irql > IRQL_PASSIVE;
+    if (wait > (raised ? STALL_MAX_US : DELAY_MAX_US)) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
     delay_us(wait);

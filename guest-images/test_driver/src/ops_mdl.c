@@ -179,6 +179,10 @@ uint16_t op_mdl_probe_and_lock(struct operation_call *call)
         object->built || object->locked) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
+    bool override = (call->operation->flags & DMARIG_OP_FLAG_OVERRIDE) != 0;
+    if (!override && !backing_lives(object)) {
+        return DMARIG_OUTCOME_BAD_ARGUMENT;
+    }
     NTSTATUS status = try_lock_pages(object->mdl, (LOCK_OPERATION)call->operation->arg[0]);
     call->result->status = (uint32_t)status;
     if (!NT_SUCCESS(status)) {

@@ -26,6 +26,9 @@ const LENGTH: u64 = 0x1000;
 const SEED: u64 = 3;
 /// Bit of a transfer's third value: an interrupt of the channel was seen.
 const INTERRUPT_SEEN: u64 = 1 << 32;
+const STATUS_INVALID_PARAMETER: u32 = 0xc000_000d;
+/// Longest OP_DELAY above PASSIVE_LEVEL.
+const STALL_MAX_US: u64 = 50;
 
 type Test = fn() -> Result<(), Failed>;
 
@@ -170,6 +173,13 @@ fn contexts() -> Result<(), Failed> {
         Step::buffer_free(BUFFER),
     ];
     let (done, wrong) = (op::OUTCOME_DONE, op::OUTCOME_WRONG_IRQL);
+    let stall = |microseconds| bare(op::OP_DELAY, 0, [microseconds, 0, 0, 0, 0]);
+    let stalls = [stall(STALL_MAX_US), stall(STALL_MAX_US + 1)];
+    for context in [mb::CONTEXT_DPC, mb::CONTEXT_ISR] {
+        let ran = rig.run_in(context, &stalls);
+        expect_outcomes(&ran, &[done, op::OUTCOME_BAD_ARGUMENT]);
+    }
+    expect_outcomes(&rig.run(&stalls), &[done; 2]);
     let dpc = rig.run_in(mb::CONTEXT_DPC, &steps);
     assert_eq!(dpc.irql, 2);
     expect_outcomes(&dpc, &[done, done, done, wrong]);
@@ -398,22 +408,36 @@ fn refusals() -> Result<(), Failed> {
             "{name}"
         );
     }
+    // A count without configurations goes to the system, which refuses it.
+    let mut null_configs = Step::buffer_create_from_mdl(12, ADAPTER, 11, None, None);
+    null_configs.operation.arg[0] = 1;
+    let ran = rig.run(&[null_configs]);
+    expect_outcomes(&ran, &[op::OUTCOME_DONE]);
+    assert_eq!(ran.results[0].result.status, STATUS_INVALID_PARAMETER);
     let looped = [
         Step::mdl_chain(11, Some(11)),
         Step::buffer_create_from_mdl(12, ADAPTER, 11, None, None),
     ];
     expect_outcomes(&rig.run(&looped), &[op::OUTCOME_DONE, op::OUTCOME_BAD_SLOT]);
-    // Page locking of memory that is gone raises, and the driver catches it.
-    let raised = [
+    // Page locking of memory that is gone is refused; tried all the same it raises, and the driver
+    // catches it.
+    let mut anyway = Step::mdl_probe_and_lock(11);
+    anyway.operation.flags |= op::OP_FLAG_OVERRIDE;
+    let gone = [
         Step::mdl_chain(11, None),
         Step::memory_free(10),
         Step::mdl_probe_and_lock(11),
+        anyway,
         read(REG_ID, 4),
     ];
-    let ran = rig.run(&raised);
-    let (done, raised) = (op::OUTCOME_DONE, op::OUTCOME_RAISED);
-    expect_outcomes(&ran, &[done, done, raised, done]);
-    assert_eq!(ran.results[3].result.value[0], u64::from(DUT_ID_VALUE));
+    let ran = rig.run(&gone);
+    let (done, refused, raised) = (
+        op::OUTCOME_DONE,
+        op::OUTCOME_BAD_ARGUMENT,
+        op::OUTCOME_RAISED,
+    );
+    expect_outcomes(&ran, &[done, done, refused, raised, done]);
+    assert_eq!(ran.results[4].result.value[0], u64::from(DUT_ID_VALUE));
     for bytes in [vec![1], vec![0; 0x7000]] {
         assert_eq!(rig.call(bytes)[6..8], mb::RESPONSE_MALFORMED.to_le_bytes());
     }
