@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 
 use super::driver;
+use super::io_calls::{Breach, Calls, Left};
 use super::kernel_memory;
 use super::objects::{
     DeviceObject, DriverObject, IRP_MJ_DEVICE_CONTROL, IRP_MJ_INTERNAL_DEVICE_CONTROL,
@@ -13,6 +14,7 @@ use super::shared::{address_of, optional, read_bytes, shared, write_bytes};
 use super::status::{self, NtStatus};
 use super::verifier;
 use crate::arch::guarded::Guarded;
+use crate::arch::images::Symbolic;
 use crate::ke::{Foreign, bugcheck, event};
 
 const IRP_TAG: u32 = u32::from_le_bytes(*b"Irp ");
@@ -39,6 +41,8 @@ const MANAGER: Owner = Owner::Manager {
     copy_out: 0,
 };
 
+static CALLS: Guarded<Calls> = Guarded::new(Calls::new());
+
 static IRPS: Guarded<BTreeMap<u64, Owner>> = Guarded::new(BTreeMap::new());
 
 /// IRPs that are still allocated, for the leak report.
@@ -62,7 +66,7 @@ pub(crate) fn build(
 
 /// Sends an IRP to a device: the work of IofCallDriver.
 pub(crate) fn call(device: &DeviceObject, irp: &Irp) -> NtStatus {
-    let location = irp.current_location.get() - 1;
+    let location = irp.current_location.get().wrapping_sub(1);
     irp.current_location.set(location);
     if location <= 0 {
         bugcheck::raise(NO_MORE_IRP_STACK_LOCATIONS, [address_of(irp), 0, 0, 0]);
@@ -79,7 +83,20 @@ pub(crate) fn call(device: &DeviceObject, irp: &Irp) -> NtStatus {
         );
         return complete_with(irp, status::INVALID_DEVICE_REQUEST);
     };
-    driver::dispatch(routine.get(), device, irp)
+    let number = CALLS.with(|calls| calls.begin(address_of(irp), address_of(stack), routine.get()));
+    let returned = driver::dispatch(routine.get(), device, irp);
+    // The IRP may be gone by now.
+    report_breach(CALLS.with(|calls| calls.returned(number, returned)));
+    returned
+}
+
+fn report_breach(breach: Option<Breach>) {
+    if let Some(breach) = breach {
+        verifier::undocumented_violation(
+            "irp-pending-rule",
+            format_args!("dispatch routine {} {breach}", Symbolic(breach.routine)),
+        );
+    }
 }
 
 /// Completes with a status and no information.
@@ -92,7 +109,7 @@ pub(crate) fn complete_with(irp: &Irp, status: NtStatus) -> NtStatus {
 
 /// Completes an IRP: the work of IofCompleteRequest.
 pub(crate) fn complete(irp: &Irp) {
-    if irp.current_location.get() > irp.stack_count.get() + 1 {
+    if irp.current_location.get() > irp.stack_count.get().saturating_add(1) {
         bugcheck::raise(MULTIPLE_IRP_COMPLETE_REQUESTS, [address_of(irp), 0, 0, 0]);
     }
     if irp.status.get() == status::PENDING {
@@ -106,7 +123,8 @@ pub(crate) fn complete(irp: &Irp) {
             return;
         }
     }
-    irp.current_location.set(irp.stack_count.get() + 2);
+    irp.current_location
+        .set(irp.stack_count.get().saturating_add(2));
     finish(irp);
 }
 
@@ -114,8 +132,13 @@ pub(crate) fn complete(irp: &Irp) {
 fn step_up(irp: &Irp) -> NtStatus {
     let left: &IoStackLocation = shared(irp.current_stack_location.get() as u64);
     let control = left.control.get();
+    let end = Left {
+        status: irp.status.get(),
+        is_marked: control & SL_PENDING_RETURNED != 0,
+    };
+    report_breach(CALLS.with(|calls| calls.left(address_of(irp), address_of(left), end)));
     irp.pending_returned.set(control & SL_PENDING_RETURNED);
-    let location = irp.current_location.get() + 1;
+    let location = irp.current_location.get().wrapping_add(1);
     irp.current_location.set(location);
     let above_address = stack_at(irp, 1);
     irp.current_stack_location
@@ -217,6 +240,7 @@ fn free(irp: &Irp) {
         );
         return;
     }
+    CALLS.with(|calls| calls.forget(address));
     kernel_memory::free(address);
 }
 

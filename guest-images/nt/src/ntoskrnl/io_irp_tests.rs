@@ -35,6 +35,11 @@ extern "win64" fn lower_dispatch(_device: u64, irp: u64) -> NtStatus {
             status::PENDING
         }
         2 => complete_with(irp, status::UNSUCCESSFUL),
+        // A liar: the IRP was not marked.
+        3 => {
+            complete_with(irp, status::SUCCESS);
+            status::PENDING
+        }
         _ => {
             irp.status.set(status::SUCCESS);
             complete(irp);
@@ -56,6 +61,11 @@ extern "win64" fn upper_dispatch(_device: u64, irp: u64) -> NtStatus {
         .set((completed as *const ()).expose_provenance() as u64);
     next.context.set(0x55);
     let device: &DeviceObject = shared(own.device_object.get() as u64);
+    if MORE_PROCESSING.get() {
+        own.control.set(own.control.get() | SL_PENDING_RETURNED);
+        call(shared(lower_of(device)), irp);
+        return status::PENDING;
+    }
     call(shared(lower_of(device)), irp)
 }
 
@@ -66,6 +76,11 @@ extern "win64" fn completed(device: u64, irp: u64, context: u64) -> NtStatus {
         irp.pending_returned.get(),
         device != 0
     ));
+    if irp.pending_returned.get() != 0 {
+        // IoMarkIrpPending
+        let own: &IoStackLocation = shared(irp.current_stack_location.get() as u64);
+        own.control.set(own.control.get() | SL_PENDING_RETURNED);
+    }
     if MORE_PROCESSING.get() {
         status::MORE_PROCESSING_REQUIRED
     } else {
@@ -125,6 +140,16 @@ fn irp_walks_down_and_up_and_tells_its_issuer() {
 fn pending_is_seen_by_the_completion_routine() {
     assert_eq!(send(1).0, status::PENDING);
     assert_eq!(seen()[2], "completed pending=1 context=0x55 device=true");
+}
+
+#[test]
+#[should_panic(expected = "the guest would leave with BugCheck")]
+fn pending_without_its_mark_is_a_violation() {
+    let (_, lower) = stack();
+    let (irp, location) = build(lower, 0, 0).expect("an IRP");
+    location.major_function.set(IRP_MJ_PNP);
+    location.minor_function.set(3);
+    call(lower, irp);
 }
 
 #[test]

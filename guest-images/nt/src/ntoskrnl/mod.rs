@@ -11,6 +11,7 @@ pub(crate) mod driver;
 mod ex_pool;
 pub mod exports;
 pub mod format;
+mod io_calls;
 pub(crate) mod io_device;
 mod io_interrupt;
 pub(crate) mod io_irp;
