@@ -95,7 +95,10 @@ static VOID NTAPI device_power_done(PDEVICE_OBJECT object, UCHAR minor, POWER_ST
     UNREFERENCED_PARAMETER(object);
     UNREFERENCED_PARAMETER(minor);
     UNREFERENCED_PARAMETER(state);
-    system_irp->IoStatus.Status = io_status->Status;
+    if (!NT_SUCCESS(io_status->Status)) {
+        LOG("the device did not follow the system's power state (0x%08lx)\n", io_status->Status);
+    }
+    system_irp->IoStatus.Status = STATUS_SUCCESS;
     PoStartNextPowerIrp(system_irp);
     IoCompleteRequest(system_irp, IO_NO_INCREMENT);
     IoReleaseRemoveLock(&device->remove_lock, system_irp);
@@ -116,7 +119,7 @@ static NTSTATUS NTAPI system_power_completed(PDEVICE_OBJECT object, PIRP irp, PV
         if (NT_SUCCESS(status)) {
             return STATUS_MORE_PROCESSING_REQUIRED;
         }
-        irp->IoStatus.Status = status;
+        LOG("no request for the device's power state (0x%08lx)\n", status);
     }
     PoStartNextPowerIrp(irp);
     IoReleaseRemoveLock(&device->remove_lock, irp);
