@@ -94,6 +94,10 @@ struct device {
     PDEVICE_OBJECT pdo;
     PDEVICE_OBJECT lower;
     IO_REMOVE_LOCK remove_lock;
+    /* Synchronization event, signaled when free: held from step to step by who starts or stops the
+     * hardware or takes it into or out of D0, since power requests come beside those of PnP. Taken
+     * before the driver's lock; programs never take it. */
+    KEVENT transition;
     bool hardware; /* resources are mapped, interrupts connected; changed under the driver's lock */
     bool in_d0;
     DEVICE_POWER_STATE power_state;
@@ -149,10 +153,12 @@ void power_uninitialize(struct device *device);
 void power_note(struct device *device, DEVICE_POWER_STATE state);
 
 /* hardware.c: resources, interrupts and registers of either function */
+void transition_begin(struct device *device);
+void transition_end(struct device *device);
 NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated);
 /* The way to PNP_STOPPED, PNP_SURPRISE_REMOVED or PNP_REMOVED, in which the device then is. */
 void hardware_stop(struct device *device, enum pnp_state state);
-void hardware_enable_dut(struct device *device);
+/* These two within a transition. */
 void hardware_enter_d0(struct device *device);
 void hardware_leave_d0(struct device *device);
 /* Resets the engine of a device under test: nothing of it accesses memory any more. Rings and

@@ -4,6 +4,20 @@
 /* Resource descriptors that are looked at. */
 #define MAX_DESCRIPTORS 32
 
+static void stop(struct device *device, enum pnp_state state);
+static void enable_dut(struct device *device);
+
+void transition_begin(struct device *device)
+{
+    /* Its holders wait for nothing but the driver's lock and the control thread, which both end. */
+    (void)KeWaitForSingleObject(&device->transition, Executive, KernelMode, FALSE, NULL);
+}
+
+void transition_end(struct device *device)
+{
+    (void)KeSetEvent(&device->transition, IO_NO_INCREMENT, FALSE);
+}
+
 /* The first memory range of that length; BARs of one function all differ in length. */
 static bool find_bar(PCM_RESOURCE_LIST resources, uint64_t length, struct bar *bar)
 {
@@ -73,7 +87,7 @@ static NTSTATUS map_control(struct device *device, PCM_RESOURCE_LIST resources)
     return status;
 }
 
-NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated)
+static NTSTATUS start(struct device *device, PCM_RESOURCE_LIST translated)
 {
     NTSTATUS status = device->role == ROLE_DUT ? map_dut(device, translated)
                                                : map_control(device, translated);
@@ -87,15 +101,23 @@ NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated)
     driver_unlock();
     power_note(device, PowerDeviceD0);
     if (device->role == ROLE_DUT) {
-        hardware_enable_dut(device);
+        enable_dut(device);
         context_run_stored(DMARIG_CONTEXT_START_DEVICE);
         context_run_stored(DMARIG_CONTEXT_D0_ENTRY);
         return STATUS_SUCCESS;
     }
     status = control_start(device);
     if (!NT_SUCCESS(status)) {
-        hardware_stop(device, PNP_STOPPED);
+        stop(device, PNP_STOPPED);
     }
+    return status;
+}
+
+NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated)
+{
+    transition_begin(device);
+    NTSTATUS status = start(device, translated);
+    transition_end(device);
     return status;
 }
 
@@ -130,7 +152,7 @@ static uint16_t context_of(enum pnp_state state)
                                          : DMARIG_CONTEXT_STOP;
 }
 
-void hardware_stop(struct device *device, enum pnp_state state)
+static void stop(struct device *device, enum pnp_state state)
 {
     if (device->hardware && device->in_d0) {
         hardware_leave_d0(device);
@@ -142,6 +164,13 @@ void hardware_stop(struct device *device, enum pnp_state state)
         interrupt_disconnect(device);
         unmap(device);
     }
+}
+
+void hardware_stop(struct device *device, enum pnp_state state)
+{
+    transition_begin(device);
+    stop(device, state);
+    transition_end(device);
 }
 
 void quiesce_device(struct device *device)
@@ -187,7 +216,7 @@ void end_given_up_requests(void)
 }
 
 /* From here on transfers are possible. The engine may still have work of an earlier driver. */
-void hardware_enable_dut(struct device *device)
+static void enable_dut(struct device *device)
 {
     driver_lock();
     device->in_d0 = true;
@@ -199,7 +228,7 @@ void hardware_enable_dut(struct device *device)
 void hardware_enter_d0(struct device *device)
 {
     if (device->role == ROLE_DUT) {
-        hardware_enable_dut(device);
+        enable_dut(device);
         context_run_stored(DMARIG_CONTEXT_D0_ENTRY);
     } else if (!NT_SUCCESS(control_start(device))) {
         LOG("the control thread did not start again\n");

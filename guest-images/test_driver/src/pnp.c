@@ -89,9 +89,10 @@ void device_delist(struct device *device)
     }
 }
 
-/* Once for the device's life: a DPC may set them as soon as an interrupt is connected. */
+/* Once for the device's life: a DPC may set those of control and channels as soon as an interrupt is connected. */
 static void initialize_events(struct device *device)
 {
+    KeInitializeEvent(&device->transition, SynchronizationEvent, TRUE);
     KeInitializeEvent(&device->control.wake, SynchronizationEvent, FALSE);
     for (uint32_t channel = 0; channel < DMARIG_DUT_CHANNELS; channel++) {
         KeInitializeEvent(&device->dut.channel_event[channel], SynchronizationEvent, FALSE);

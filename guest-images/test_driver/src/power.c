@@ -39,10 +39,12 @@ void power_note(struct device *device, DEVICE_POWER_STATE state)
 /* The lower drivers have powered the device; at PASSIVE_LEVEL. */
 static void finish_d0(struct device *device, PIRP irp)
 {
+    transition_begin(device);
     power_note(device, PowerDeviceD0);
     if (device->hardware && !device->in_d0) {
         hardware_enter_d0(device);
     }
+    transition_end(device);
     PoStartNextPowerIrp(irp);
     IoCompleteRequest(irp, IO_NO_INCREMENT);
     IoReleaseRemoveLock(&device->remove_lock, irp);
@@ -79,14 +81,17 @@ static NTSTATUS set_device_power(struct device *device, PIRP irp, DEVICE_POWER_S
         (void)PoCallDriver(device->lower, irp);
         return STATUS_PENDING;
     }
+    transition_begin(device);
     if (device->in_d0) {
         hardware_leave_d0(device);
     }
     power_note(device, state);
+    transition_end(device);
     return pass_down(device, irp);
 }
 
-/* The device request that a system request led to has ended. */
+/* The device request that a system request led to has ended. A system request is never failed: the
+ * system goes where it goes, also with a device that did not follow. */
 static VOID NTAPI device_power_done(PDEVICE_OBJECT object, UCHAR minor, POWER_STATE state,
                                     PVOID context, PIO_STATUS_BLOCK io_status)
 {
