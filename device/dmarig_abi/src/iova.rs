@@ -1,70 +1,7 @@
-//! [`Iova`]: the address that the device puts on the bus. Windows documents call it *logical address*, Linux `dma_addr_t`; it equals a [`GuestPhysAddr`](crate::GuestPhysAddr) only while no remapping is on.
+//! [`Iova`]: the address that the device puts on the bus.
 
-use core::fmt;
-
-/// One byte address: the address that the device puts on the bus. Windows documents call it *logical address*, Linux `dma_addr_t`; it equals a [`GuestPhysAddr`](crate::GuestPhysAddr) only while no remapping is on.
-///
-/// There are no operators on purpose: arithmetic is checked, and two address spaces do not mix.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Iova(u64);
-
-impl Iova {
-    /// Wraps a raw address; every 64-bit value is a legal address.
-    #[must_use]
-    pub const fn new(raw: u64) -> Self {
-        Self(raw)
-    }
-
-    /// The raw address, for the wire and for tables.
-    #[must_use]
-    pub const fn raw(self) -> u64 {
-        self.0
-    }
-
-    /// The address `len_bytes` further on, or `None` where that would pass 2^64 - 1.
-    #[must_use]
-    pub const fn checked_add(self, len_bytes: u64) -> Option<Self> {
-        match self.0.checked_add(len_bytes) {
-            Some(raw) => Some(Self(raw)),
-            None => None,
-        }
-    }
-
-    /// How many bytes this address lies above `base`, or `None` if it lies below.
-    #[must_use]
-    pub const fn checked_offset_from(self, base: Self) -> Option<u64> {
-        self.0.checked_sub(base.0)
-    }
-
-    /// The address rounded down to a multiple of `alignment`, which must be a power of two.
-    #[must_use]
-    pub const fn align_down(self, alignment: u64) -> Self {
-        debug_assert!(alignment.is_power_of_two());
-        Self(self.0 & !(alignment - 1))
-    }
-
-    /// Whether the address is a multiple of `alignment`, which must be a power of two.
-    #[must_use]
-    pub const fn is_aligned(self, alignment: u64) -> bool {
-        debug_assert!(alignment.is_power_of_two());
-        self.0 & (alignment - 1) == 0
-    }
-}
-
-impl fmt::Debug for Iova {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Iova({:#x})", self.0)
-    }
-}
-
-impl fmt::Display for Iova {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#x}", self.0)
-    }
-}
-
-impl fmt::LowerHex for Iova {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::LowerHex::fmt(&self.0, f)
-    }
+crate::address::address_newtype! {
+    /// An address that the device puts on the bus. Windows documents call it *logical address*, Linux
+    /// `dma_addr_t`; it equals a [`GuestPhysAddr`](crate::GuestPhysAddr) only while no remapping is on.
+    Iova
 }

@@ -7,6 +7,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod address;
 pub mod completion;
 pub mod descriptor;
 pub mod guest_phys;
