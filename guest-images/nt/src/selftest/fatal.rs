@@ -16,6 +16,12 @@ use crate::memory::pool::{Content, PoolKind, PoolRequest};
 pub enum End {
     /// A bug check of that code.
     BugCheck(u32),
+    /// A bug check of that code and first parameter.
+    Violation(u32, u64),
+    /// A broken rule without a documented code, by its finding.
+    Stop(&'static str),
+    /// A finding of that id, and the run goes on.
+    Finding(&'static str),
     /// The kernel's own panic.
     Panic,
 }

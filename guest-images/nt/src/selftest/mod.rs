@@ -3,6 +3,7 @@
 //! assertion is a panic line.
 
 mod devices;
+mod dma;
 mod driver_code;
 mod fatal;
 mod interrupted;
@@ -25,6 +26,7 @@ const TESTS: &[&[Test]] = &[
     interrupted::TESTS,
     memory_map::TESTS,
     devices::TESTS,
+    dma::SOUND,
 ];
 
 /// Names of the tests that pass, for whoever boots them.
@@ -34,10 +36,10 @@ pub fn names() -> Vec<&'static str> {
     tests.map(|(name, _)| *name).collect()
 }
 
-/// Names and ends of the tests that end the machine.
+/// Names and ends of the tests that break something.
 #[must_use]
 pub fn fatal_names() -> Vec<(&'static str, End)> {
-    let tests = fatal::TESTS.iter();
+    let tests = fatal::TESTS.iter().chain(dma::TESTS);
     tests.map(|((name, _), end)| (*name, *end)).collect()
 }
 
@@ -47,7 +49,7 @@ pub fn run() {
         return;
     };
     let tests = TESTS.iter().copied().flatten();
-    let fatal = fatal::TESTS.iter().map(|(test, _)| test);
+    let fatal = fatal::TESTS.iter().chain(dma::TESTS).map(|(test, _)| test);
     let mut count = 0;
     for test in tests.filter(|(name, _)| wanted == "all" || wanted == *name) {
         run_one(test);

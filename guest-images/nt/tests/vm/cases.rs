@@ -61,6 +61,20 @@ fn selftests() -> Vec<Case> {
                 let line = format!("\"event\":\"bugcheck\",\"code\":\"{code:#x}\"");
                 Case::new(name, &words, ExitCode::BugCheck, &[&line])
             }
+            End::Violation(code, first) => {
+                let line = format!(
+                    "\"event\":\"bugcheck\",\"code\":\"{code:#x}\",\"parameters\":[\"{first:#x}\","
+                );
+                Case::new(name, &words, ExitCode::BugCheck, &[&line])
+            }
+            End::Stop(id) => {
+                let line = format!("\"event\":\"goodbye\",\"reason\":\"{id}\"");
+                Case::new(name, &words, ExitCode::BugCheck, &[&line])
+            }
+            End::Finding(id) => {
+                let line = format!("\"event\":\"finding\",\"id\":\"{id}\"");
+                Case::new(name, &words, ExitCode::Clean, &[&line])
+            }
             End::Panic => Case::new(name, &words, ExitCode::Panic, &["\"event\":\"panic\""]),
         }
     });
