@@ -3,6 +3,9 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
+/// Seconds until a PnP or power request counts as lost, unless the command line says otherwise.
+const IRP_DEADLINE_SECONDS: u32 = 120;
+
 /// What a run is asked to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -18,8 +21,23 @@ pub struct Options {
     pub sabotage: Option<String>,
     /// Vendor and device ID of a further PCI function to bind the driver to.
     pub bind: Option<(u16, u16)>,
+    /// How the bus driver answers requests that take time.
+    pub bus: BusAnswer,
+    /// Seconds until a PnP or power request counts as lost.
+    pub irp_deadline: u32,
     /// Names the test of the kernel itself to run in place of a driver (`all` for all).
     pub selftest: Option<String>,
+}
+
+/// How the bus driver answers START, the cancels and SET_POWER.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BusAnswer {
+    /// Completed before its dispatch routine returns.
+    AtOnce,
+    /// Marked pending, and completed from a DPC.
+    Pending,
+    /// Marked pending and never completed: the control of what finds that.
+    Never,
 }
 
 /// On or off.
@@ -38,6 +56,10 @@ pub enum OptionError {
     UnknownKey(String),
     /// The key takes `on` or `off`.
     NotASwitch(String),
+    /// Not `at-once`, `pending` or `never`.
+    NotABusAnswer(String),
+    /// Not a number of seconds from 1 on.
+    NotSeconds(String),
     /// Not `vvvv:dddd`.
     NotPciIds(String),
     /// A name that is empty.
@@ -53,6 +75,8 @@ impl Default for Options {
             driver: None,
             sabotage: None,
             bind: None,
+            bus: BusAnswer::AtOnce,
+            irp_deadline: IRP_DEADLINE_SECONDS,
             selftest: None,
         }
     }
@@ -73,6 +97,8 @@ impl Options {
                 "strict-imports" => options.strict_imports = switch(word, value)?,
                 "driver" => options.driver = Some(name(word, value)?),
                 "sabotage" => options.sabotage = Some(name(word, value)?),
+                "bus" => options.bus = bus_answer(word, value)?,
+                "irp-deadline" => options.irp_deadline = seconds(word, value)?,
                 "bind" => options.bind = Some(pci_ids(word, value)?),
                 "selftest" => options.selftest = Some(name(word, value)?),
                 _ => return Err(OptionError::UnknownKey(word.to_string())),
@@ -101,6 +127,12 @@ impl fmt::Display for OptionError {
         match self {
             Self::UnknownKey(word) => write!(f, "command line: unknown word `{word}`"),
             Self::NotASwitch(word) => write!(f, "command line: `{word}` takes on or off"),
+            Self::NotABusAnswer(word) => {
+                write!(f, "command line: `{word}` takes at-once, pending or never")
+            }
+            Self::NotSeconds(word) => {
+                write!(f, "command line: `{word}` takes seconds, from 1 to 3600")
+            }
             Self::NotPciIds(word) => write!(f, "command line: `{word}` takes vvvv:dddd"),
             Self::EmptyValue(word) => write!(f, "command line: `{word}` lacks its value"),
         }
@@ -112,6 +144,22 @@ fn switch(word: &str, value: &str) -> Result<Switch, OptionError> {
         "on" => Ok(Switch::On),
         "off" => Ok(Switch::Off),
         _ => Err(OptionError::NotASwitch(word.to_string())),
+    }
+}
+
+fn bus_answer(word: &str, value: &str) -> Result<BusAnswer, OptionError> {
+    match value {
+        "at-once" => Ok(BusAnswer::AtOnce),
+        "pending" => Ok(BusAnswer::Pending),
+        "never" => Ok(BusAnswer::Never),
+        _ => Err(OptionError::NotABusAnswer(word.to_string())),
+    }
+}
+
+fn seconds(word: &str, value: &str) -> Result<u32, OptionError> {
+    match value.parse() {
+        Ok(seconds @ 1..=3600) => Ok(seconds),
+        _ => Err(OptionError::NotSeconds(word.to_string())),
     }
 }
 
@@ -157,6 +205,14 @@ mod tests {
         check(
             "verifier=1",
             OptionError::NotASwitch("verifier=1".to_string()),
+        );
+        check(
+            "bus=slow",
+            OptionError::NotABusAnswer("bus=slow".to_string()),
+        );
+        check(
+            "irp-deadline=0",
+            OptionError::NotSeconds("irp-deadline=0".to_string()),
         );
         check("driver", OptionError::EmptyValue("driver".to_string()));
         check(

@@ -161,6 +161,17 @@ pub fn connected_count() -> usize {
     })
 }
 
+/// Interrupt objects of drivers that are connected to a vector.
+#[must_use]
+pub fn connected_to(vector: u8) -> usize {
+    TABLE.with(|table| {
+        let connected = table.connected.iter();
+        connected
+            .filter(|connected| connected.connection.vector == vector)
+            .count()
+    })
+}
+
 /// A free vector of the given device IRQL (3 to 11).
 #[must_use]
 pub fn allocate_vector(level: Irql) -> Option<u8> {

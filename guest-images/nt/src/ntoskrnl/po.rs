@@ -11,18 +11,26 @@ use super::objects::{DeviceObject, IRP_MJ_POWER};
 use super::shared::{address_of, shared, write_u64};
 use super::status::{self, NtStatus};
 use super::verifier;
+use crate::arch::exit::{ExitCode, exit};
 use crate::arch::guarded::Guarded;
+use crate::boot;
+use crate::console;
 use crate::ke::event::{self, Event, EventKind};
+use crate::ke::thread::{self, Start};
 use crate::ke::{Foreign, wait, work};
 
 /// IRP_MN_SET_POWER
 pub(crate) const IRP_MN_SET_POWER: u8 = 2;
 const IRP_MN_QUERY_POWER: u8 = 3;
+/// SystemPowerState
+pub(crate) const SYSTEM_POWER_STATE: u64 = 0;
 /// DevicePowerState
 pub(crate) const DEVICE_POWER_STATE: u64 = 1;
 const TAG: u32 = u32::from_le_bytes(*b"PoRq");
+/// Time is counted in units of 100 ns.
+const TICKS_PER_SECOND: i64 = 10_000_000;
 
-/// A request of PoRequestPowerIrp on its way to the worker thread.
+/// A request of PoRequestPowerIrp on its way to its thread.
 struct Request {
     device: u64,
     minor: u8,
@@ -63,11 +71,36 @@ pub(crate) fn send_and_wait(
     }
     let top = stack_top(device);
     io_irp::call(top, irp);
-    wait::wait_single(Foreign::<Event>::checked(event).cast(), None);
+    let timeout = -i64::from(deadline_seconds()) * TICKS_PER_SECOND;
+    if wait::wait_single(Foreign::<Event>::checked(event).cast(), Some(timeout)) == status::TIMEOUT
+    {
+        give_up(device, major, minor);
+    }
     let result: &super::objects::IoStatusBlock = shared(iosb);
     let answer = (result.status.get(), result.information.get());
     kernel_memory::free(block);
     answer
+}
+
+fn deadline_seconds() -> u32 {
+    boot::info().map_or(1, |info| info.options.irp_deadline)
+}
+
+/// The IRP can neither be taken back nor be waited for any longer: the run ends, in either mode.
+fn give_up(device: &DeviceObject, major: u8, minor: u8) -> ! {
+    verifier::finding(
+        "irp-not-completed",
+        format_args!(
+            "IRP with major function {major:#x}, minor function {minor:#x} to device object {:#x} was not \
+             completed in {} s",
+            address_of(device),
+            deadline_seconds()
+        ),
+    );
+    console::Event::new("goodbye")
+        .text("reason", "irp-not-completed")
+        .send();
+    exit(ExitCode::BugCheck)
 }
 
 /// `PoCallDriver` (wdm.h). As IofCallDriver.
@@ -87,7 +120,7 @@ pub(super) extern "win64" fn po_set_power_state(_device: u64, _kind: u32, state:
 }
 
 /// `PoRequestPowerIrp` (wdm.h). IRQL <= DISPATCH_LEVEL. STATUS_PENDING, STATUS_INVALID_PARAMETER_2 for a minor
-/// function other than SET_POWER and QUERY_POWER. The IRP travels in the worker thread.
+/// function other than SET_POWER and QUERY_POWER. The IRP travels in a thread of its own.
 pub(super) extern "win64" fn po_request_power_irp(
     device: u64,
     minor: u8,
@@ -113,8 +146,18 @@ pub(super) extern "win64" fn po_request_power_irp(
     });
     let key = core::ptr::from_ref(&*request).expose_provenance() as u64;
     REQUESTS.with(|requests| requests.insert(key, request));
-    work::queue(carry_out, key);
+    // The thread is made at PASSIVE_LEVEL, by the worker.
+    work::queue(start_thread, key);
     status::PENDING
+}
+
+/// Each request travels in a thread of its own: a driver may finish it in a work item, which would wait
+/// behind it in the worker.
+fn start_thread(key: u64) {
+    match thread::create("power request", Start::Kernel(carry_out, key)) {
+        Ok(thread) => thread::dereference(thread),
+        Err(_) => carry_out(key),
+    }
 }
 
 fn carry_out(key: u64) {

@@ -19,8 +19,8 @@ pub use config::{capability, command};
 pub use dmarig_abi::RequesterId;
 pub use function::{Bar, BarKind, Function, LineInterrupt, Messages, PciError};
 pub use service::{
-    PciStartError, devices, disable_line, disable_msix, enable_line, enable_msix, find_capability,
-    initialize, read_config, reassign, update_command, write_config,
+    PciStartError, devices, disable_line, disable_msix, enable_line, find_capability, initialize,
+    program_msix, read_config, reassign, reserve_msix, update_command, write_config,
 };
 
 #[cfg(test)]

@@ -133,30 +133,43 @@ pub fn reassign(id: RequesterId) -> Result<Vec<Bar>, PciError> {
     try_with(|pci| pci.bus.reassign(id))
 }
 
-/// Programs and enables up to `count` MSI-X messages at `irql` (fewer if the function has fewer), all
-/// unmasked. Memory decoding must be on, for the table lies behind a BAR.
+/// Gives the function vectors for up to `count` MSI-X messages at `irql` (fewer if the function has fewer), without
+/// touching its table.
 ///
 /// # Errors
 /// [`PciError`], all kinds.
-pub fn enable_msix(id: RequesterId, count: u16, irql: u8) -> Result<Messages, PciError> {
+pub fn reserve_msix(id: RequesterId, count: u16, irql: u8) -> Result<Messages, PciError> {
     disable_msix(id);
-    let msix = try_with(|pci| {
-        let decoding = pci.bus.config.read_u16(id, offset::COMMAND);
-        if decoding & command::MEMORY == 0 {
-            return Err(PciError::BadTable);
-        }
-        pci.bus.msix(id)
-    })?;
-    let mut table =
-        Registers::map(msix.table, msix.table_bytes()).map_err(|_| PciError::Exhausted)?;
+    let msix = try_with(|pci| pci.bus.msix(id))?;
     let vectors = allocate_vectors(count.min(msix.entries), irql)?;
     try_with(|pci| {
-        msix.enable(&mut pci.bus.config, &mut table, &vectors);
         pci.messages.insert(id, (msix, vectors.clone()));
         Ok(Messages {
             address: u64::from(MESSAGE_ADDRESS),
             vectors,
         })
+    })
+}
+
+/// Programs and enables the messages of [`reserve_msix`]. Memory decoding must be on, for the table lies
+/// behind a BAR.
+///
+/// # Errors
+/// [`PciError::NoCapability`] if none are reserved, [`PciError::BadTable`], [`PciError::Exhausted`].
+pub fn program_msix(id: RequesterId) -> Result<(), PciError> {
+    let (start, len_bytes) = try_with(|pci| {
+        let decoding = pci.bus.config.read_u16(id, offset::COMMAND);
+        if decoding & command::MEMORY == 0 {
+            return Err(PciError::BadTable);
+        }
+        let (msix, _) = pci.messages.get(&id).ok_or(PciError::NoCapability)?;
+        Ok((msix.table, msix.table_bytes()))
+    })?;
+    let mut table = Registers::map(start, len_bytes).map_err(|_| PciError::Exhausted)?;
+    try_with(|pci| {
+        let (msix, vectors) = pci.messages.get(&id).ok_or(PciError::NoCapability)?;
+        msix.enable(&mut pci.bus.config, &mut table, vectors);
+        Ok(())
     })
 }
 

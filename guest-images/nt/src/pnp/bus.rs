@@ -4,17 +4,20 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 
 use super::device::{self, Device, compatible_ids, hardware_ids, wide, wide_list};
+use super::{hardware, later};
+use crate::boot::{self, BusAnswer};
 use crate::ntoskrnl::io_irp;
 use crate::ntoskrnl::kernel_memory;
 use crate::ntoskrnl::objects::{
     DO_BUS_ENUMERATED_DEVICE, DO_DEVICE_INITIALIZING, DO_POWER_PAGABLE, DeviceObject, DriverObject,
     IRP_MJ_PNP, IRP_MJ_POWER, InterfaceHeader, IoStackLocation, Irp, MAJOR_FUNCTIONS,
+    SL_PENDING_RETURNED,
 };
 use crate::ntoskrnl::po::{DEVICE_POWER_STATE, IRP_MN_SET_POWER};
 use crate::ntoskrnl::shared::{address_of, fill, read_bytes, shared, write_bytes, write_u64};
 use crate::ntoskrnl::status::{self, NtStatus};
 use crate::ntoskrnl::{io_device, verifier};
-use crate::pci::{self, RequesterId, capability};
+use crate::pci::{self, RequesterId};
 
 const TAG: u32 = u32::from_le_bytes(*b"PciB");
 /// BUS_INTERFACE_STANDARD: size of the structure.
@@ -87,19 +90,12 @@ extern "win64" fn dispatch_power(pdo: u64, irp: u64) -> NtStatus {
         && let Some(id) = device::requester_of(pdo)
     {
         // PowerDeviceD0 is 1.
-        set_power_state(id, low_half(stack.parameters[2].get()).saturating_sub(1));
+        hardware::set_power_state(id, low_half(stack.parameters[2].get()).saturating_sub(1));
+    }
+    if stack.minor_function.get() == IRP_MN_SET_POWER {
+        return finish_in_time(irp, stack, status::SUCCESS);
     }
     finish(irp, status::SUCCESS)
-}
-
-/// Writes the D-state (0 to 3) of a function that has power management.
-pub(super) fn set_power_state(id: RequesterId, state: u32) {
-    if let Some(capability) = pci::find_capability(id, capability::POWER_MANAGEMENT) {
-        // PMCSR: the state in bits 1:0; PME_Status is cleared by a one, so it goes out as zero.
-        let control = capability + 4;
-        let kept = pci::read_config(id, control, 2) & !0x8003;
-        pci::write_config(id, control, 2, kept | (state & 3));
-    }
 }
 
 extern "win64" fn dispatch_pnp(pdo: u64, irp: u64) -> NtStatus {
@@ -108,15 +104,19 @@ extern "win64" fn dispatch_pnp(pdo: u64, irp: u64) -> NtStatus {
     let Some(device) = device::by_pdo(pdo) else {
         return finish(irp, status::NO_SUCH_DEVICE);
     };
+    device::update(pdo, |record| {
+        record.reached.note(stack.minor_function.get())
+    });
     match stack.minor_function.get() {
-        minor::START_DEVICE
-        | minor::QUERY_REMOVE
-        | minor::REMOVE
-        | minor::CANCEL_REMOVE
-        | minor::STOP
-        | minor::QUERY_STOP
-        | minor::CANCEL_STOP
-        | minor::SURPRISE_REMOVAL => finish(irp, status::SUCCESS),
+        minor::START_DEVICE => finish_in_time(irp, stack, hardware::turn_on(&device)),
+        minor::STOP | minor::REMOVE => {
+            hardware::turn_off(device.function.id);
+            finish(irp, status::SUCCESS)
+        }
+        minor::CANCEL_REMOVE | minor::CANCEL_STOP => finish_in_time(irp, stack, status::SUCCESS),
+        minor::QUERY_REMOVE | minor::QUERY_STOP | minor::SURPRISE_REMOVAL => {
+            finish(irp, status::SUCCESS)
+        }
         minor::QUERY_INTERFACE => match query_interface(pdo, stack) {
             Some(status) => finish(irp, status),
             None => dispatch_unchanged(pdo, address_of(irp)),
@@ -134,6 +134,20 @@ fn finish(irp: &Irp, status: NtStatus) -> NtStatus {
     irp.status.set(status);
     io_irp::complete(irp);
     status
+}
+
+/// Completes when the command line's `bus=` says.
+fn finish_in_time(irp: &Irp, stack: &IoStackLocation, status: NtStatus) -> NtStatus {
+    let answer = boot::info().map_or(BusAnswer::AtOnce, |info| info.options.bus);
+    if answer == BusAnswer::AtOnce {
+        return finish(irp, status);
+    }
+    stack.control.set(stack.control.get() | SL_PENDING_RETURNED);
+    irp.status.set(status);
+    if answer == BusAnswer::Pending && !later::complete(irp) {
+        io_irp::complete(irp);
+    }
+    status::PENDING
 }
 
 /// Completes with a pool block that the receiver frees.

@@ -61,6 +61,32 @@ pub struct Device {
     pub state: State,
     /// Its interrupts, while started.
     pub vectors: Option<Vectors>,
+    /// Where it stood before the query that is pending.
+    pub before_query: State,
+    /// The PnP requests that have come down to its physical device object.
+    pub reached: Reached,
+}
+
+/// A set of minor functions of IRP_MJ_PNP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached(u32);
+
+impl Reached {
+    /// Adds one; those beyond 31 are of no interest.
+    pub fn note(&mut self, minor: u8) {
+        self.0 |= 1u32.checked_shl(minor.into()).unwrap_or(0);
+    }
+
+    /// Takes one out.
+    pub fn forget(&mut self, minor: u8) {
+        self.0 &= !1u32.checked_shl(minor.into()).unwrap_or(0);
+    }
+
+    /// Whether it is there.
+    #[must_use]
+    pub fn has(self, minor: u8) -> bool {
+        self.0 & 1u32.checked_shl(minor.into()).unwrap_or(0) != 0
+    }
 }
 
 /// What IoGetDeviceProperty finds.

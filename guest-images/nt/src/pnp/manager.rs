@@ -6,7 +6,7 @@ use core::fmt;
 use dmarig_abi::registers::{PCI_DEVICE_ID_CONTROL, PCI_DEVICE_ID_DUT, PCI_VENDOR_ID};
 
 use super::device::{self, Device, State};
-use super::requests::{self, Request};
+use super::requests::{self, Power, Request};
 use super::{bus, driver_object, leaks};
 use crate::arch::exit::{ExitCode, exit};
 use crate::arch::guarded::Guarded;
@@ -163,6 +163,8 @@ fn add_device(driver: &DriverObject, bus_driver: &DriverObject, name: String, fu
         pdo: address_of(pdo),
         state: State::Removed,
         vectors: None,
+        before_query: State::Removed,
+        reached: device::Reached::default(),
     };
     device::add(record);
     write_hardware_key(address_of(pdo));
@@ -213,7 +215,7 @@ fn set_value(path: &str, value: Value) {
     });
 }
 
-/// One line of the command port: `pnp WORD DEVICE`, `power d0|d3 DEVICE`, `shutdown`.
+/// One line of the command port: `pnp WORD DEVICE`, `power d0|d3|s0|s3 DEVICE`, `shutdown`.
 fn handle_command(line: &str) {
     let mut words = line.split_ascii_whitespace();
     let command = [words.next(), words.next(), words.next(), words.next()];
@@ -226,12 +228,10 @@ fn handle_command(line: &str) {
             Some(request) => with_device(line, name, |device| requests::send(device, request)),
             None => console::answer(line, "unknown PnP request"),
         },
-        [Some("power"), Some("d0"), Some(name), None] => {
-            with_device(line, name, |device| requests::set_power(device, 1));
-        }
-        [Some("power"), Some("d3"), Some(name), None] => {
-            with_device(line, name, |device| requests::set_power(device, 4));
-        }
+        [Some("power"), Some(word), Some(name), None] => match Power::parse(word) {
+            Some(power) => with_device(line, name, |device| requests::set_power(device, power)),
+            None => console::answer(line, "unknown power state"),
+        },
         _ => console::answer(line, "unknown command"),
     }
 }

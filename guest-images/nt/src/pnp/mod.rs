@@ -1,12 +1,14 @@
 //! Plug and play: device stacks for the PCI functions that a driver binds to, requests to them, and the run
 //! from load to unload.
 //!
-//! [`run`] is where the NT side starts; `bus` answers at the bottom of each stack, `requests` sends from the
+//! [`run`] is where the NT side starts; `bus` answers at the bottom of each stack, `hardware` is its hand on the function, `requests` sends from the
 //! top, [`device`] keeps the records, [`resources`] lays out resource lists.
 
 mod bus;
 pub mod device;
 mod driver_object;
+mod hardware;
+mod later;
 mod leaks;
 mod manager;
 mod requests;

@@ -2,18 +2,20 @@
 
 use alloc::vec::Vec;
 
-use super::bus;
 use super::device::{self, Device, State, Vectors};
+use super::hardware;
 use super::resources::{Resource, View, resource_list};
 use crate::console::Event;
-use crate::hal_dma::space;
+use crate::hal_dma::{self, space};
+use crate::ke::interrupt;
 use crate::ke::irql::Irql;
 use crate::ntoskrnl::kernel_memory;
 use crate::ntoskrnl::objects::{DeviceObject, IRP_MJ_PNP, IRP_MJ_POWER};
-use crate::ntoskrnl::po::{self, DEVICE_POWER_STATE, IRP_MN_SET_POWER};
+use crate::ntoskrnl::po::{self, DEVICE_POWER_STATE, IRP_MN_SET_POWER, SYSTEM_POWER_STATE};
 use crate::ntoskrnl::shared::{shared, write_bytes};
 use crate::ntoskrnl::status::{self, NtStatus};
-use crate::pci::{self, BarKind, command};
+use crate::ntoskrnl::verifier;
+use crate::pci::{self, BarKind};
 
 const TAG: u32 = u32::from_le_bytes(*b"CmRl");
 /// IRQL of device interrupts.
@@ -87,24 +89,25 @@ impl Request {
             Self::CancelStop => matches!(state, StopPending | Started),
             Self::Stop => state == StopPending,
             Self::QueryRemove => matches!(state, Started | Added | Stopped),
-            Self::CancelRemove => matches!(state, RemovePending | Started),
+            Self::CancelRemove => matches!(state, RemovePending | Started | Added | Stopped),
             Self::Remove => state != Removed,
             Self::SurpriseRemoval => !matches!(state, Removed | SurpriseRemoved),
         }
     }
 
-    /// Where the device stands after a success.
-    fn leads_to(self, before: State) -> State {
+    /// Where the device stands after a success; a cancelled query leads to where it stood before.
+    fn leads_to(self, before: State, before_query: State) -> State {
         match self {
-            Self::Start | Self::CancelStop | Self::CancelRemove => State::Started,
+            Self::Start => State::Started,
+            Self::CancelStop | Self::CancelRemove => match before {
+                State::StopPending | State::RemovePending => before_query,
+                _ => before,
+            },
             Self::QueryStop => State::StopPending,
             Self::Stop => State::Stopped,
             Self::QueryRemove => State::RemovePending,
             Self::Remove => State::Removed,
-            Self::SurpriseRemoval => match before {
-                State::Removed => State::Removed,
-                _ => State::SurpriseRemoved,
-            },
+            Self::SurpriseRemoval => State::SurpriseRemoved,
         }
     }
 }
@@ -114,32 +117,114 @@ pub(super) fn send(device: &Device, request: Request) -> NtStatus {
     if !request.may_follow(device.state) {
         return report(device, request.name(), status::INVALID_DEVICE_REQUEST);
     }
+    device::update(device.pdo, |record| record.reached.forget(request.minor()));
     let status = match request {
         Request::Start => start(device),
+        Request::SurpriseRemoval => {
+            // The hardware is gone before anybody is told.
+            hardware::turn_off(device.function.id);
+            plain(device, request.minor())
+        }
         _ => plain(device, request.minor()),
     };
+    report(device, request.name(), status);
     if status.is_success() {
-        let next = request.leads_to(device.state);
-        device::update(device.pdo, |record| record.state = next);
-        match request {
-            Request::Stop | Request::Remove => release(device, request == Request::Remove),
-            _ => {}
-        }
+        succeed(device, request);
     } else if request == Request::Start {
-        // A driver whose start fails is removed, as Windows does.
+        // A device whose start fails is removed.
         release(device, false);
+        let failed = Device {
+            state: State::Added,
+            ..device.clone()
+        };
+        send(&failed, Request::Remove);
     }
-    report(device, request.name(), status)
+    status
 }
 
-/// Sends IRP_MN_SET_POWER for a device state (1 = D0, 4 = D3).
-pub(super) fn set_power(device: &Device, state: u32) -> NtStatus {
-    let parameters = [0, DEVICE_POWER_STATE, state.into(), 0];
+fn succeed(device: &Device, request: Request) {
+    let before = device.state;
+    device::update(device.pdo, |record| {
+        record.state = request.leads_to(before, record.before_query);
+        if matches!(request, Request::QueryStop | Request::QueryRemove) {
+            record.before_query = before;
+        }
+    });
+    let is_seen = device::by_pdo(device.pdo).is_none_or(|now| now.reached.has(request.minor()));
+    if !is_seen {
+        verifier::undocumented_violation(
+            "irp-never-reached-the-bus",
+            format_args!(
+                "{} of {} succeeded, and was not passed down to the bus driver",
+                request.name(),
+                device.name
+            ),
+        );
+    }
+    if matches!(request, Request::Stop | Request::Remove) {
+        report_what_is_kept(device, request);
+        release(device, request == Request::Remove);
+    }
+}
+
+/// Adapters and interrupts go while the device stops: afterwards they may not even be used to clean up.
+fn report_what_is_kept(device: &Device, request: Request) {
+    let (id, name) = (device.function.id, request.name());
+    let n_adapters = hal_dma::live_adapters(id);
+    if n_adapters > 0 {
+        verifier::finding(
+            "adapter-kept-over-stop",
+            format_args!("{n_adapters} adapters of {} live after {name}", device.name),
+        );
+    }
+    // A line may be shared with another device, which keeps it.
+    let Some(Vectors::Messages { vectors, .. }) = device::vectors_of(device.pdo) else {
+        return;
+    };
+    let n_connected: usize = vectors.iter().map(|it| interrupt::connected_to(*it)).sum();
+    if n_connected > 0 {
+        verifier::finding(
+            "interrupt-kept-over-stop",
+            format_args!(
+                "{n_connected} interrupts of {} are connected after {name}",
+                device.name
+            ),
+        );
+    }
+}
+
+/// A power state that a command asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Power {
+    name: &'static str,
+    kind: u64,
+    state: u64,
+}
+
+impl Power {
+    /// By its word on the command port: DEVICE_POWER_STATE and SYSTEM_POWER_STATE.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        let (name, kind, state) = match word {
+            "d0" => ("D0", DEVICE_POWER_STATE, 1),
+            "d3" => ("D3", DEVICE_POWER_STATE, 4),
+            "s0" => ("S0", SYSTEM_POWER_STATE, 1),
+            "s3" => ("S3", SYSTEM_POWER_STATE, 4),
+            _ => return None,
+        };
+        Some(Self { name, kind, state })
+    }
+}
+
+/// Sends IRP_MN_SET_POWER. A system state leads to a device state by the driver that owns the policy.
+pub(super) fn set_power(device: &Device, power: Power) -> NtStatus {
+    // PowerActionSleep for a sleeping state of the system.
+    let action = if power.name == "S3" { 2 } else { 0 };
+    let parameters = [0, power.kind, power.state, action];
     let pdo: &DeviceObject = shared(device.pdo);
     let (status, _) = po::send_and_wait(pdo, IRP_MJ_POWER, IRP_MN_SET_POWER, parameters);
     Event::new("power")
         .text("device", &device.name)
-        .text("state", if state == 1 { "D0" } else { "D3" })
+        .text("state", power.name)
         .display("status", &status)
         .send();
     status
@@ -149,33 +234,30 @@ fn plain(device: &Device, minor: u8) -> NtStatus {
     po::send_and_wait(shared(device.pdo), IRP_MJ_PNP, minor, [0; 4]).0
 }
 
-/// Assigns interrupts, turns decoding on, and starts the stack with both resource lists.
+/// Assigns interrupts and starts the stack with both resource lists. The bus driver turns the function on.
 fn start(device: &Device) -> NtStatus {
-    let id = device.function.id;
-    if !space::attach(id) {
+    if !space::attach(device.function.id) {
         return status::INSUFFICIENT_RESOURCES;
     }
-    bus::set_power_state(id, 0);
-    pci::update_command(id, command::IO | command::MEMORY | command::BUS_MASTER, 0);
     let vectors = assign_vectors(device);
     device::update(device.pdo, |record| record.vectors = vectors.clone());
     let resources = resources_of(device, vectors.as_ref());
-    let raw = list_in_pool(device, &resources, View::Raw);
-    let translated = list_in_pool(device, &resources, View::Translated);
-    let (Some(raw), Some(translated)) = (raw, translated) else {
-        return status::INSUFFICIENT_RESOURCES;
+    let lists = [View::Raw, View::Translated].map(|view| list_in_pool(device, &resources, view));
+    let status = match lists {
+        [Some(raw), Some(translated)] => {
+            let pdo: &DeviceObject = shared(device.pdo);
+            po::send_and_wait(pdo, IRP_MJ_PNP, 0, [raw, translated, 0, 0]).0
+        }
+        _ => status::INSUFFICIENT_RESOURCES,
     };
-    let pdo: &DeviceObject = shared(device.pdo);
-    let (status, _) = po::send_and_wait(pdo, IRP_MJ_PNP, 0, [raw, translated, 0, 0]);
     // Drivers copy what they keep: with the lists gone, one that did not is found out.
-    kernel_memory::free(raw);
-    kernel_memory::free(translated);
+    lists.into_iter().flatten().for_each(kernel_memory::free);
     status
 }
 
 fn assign_vectors(device: &Device) -> Option<Vectors> {
     let id = device.function.id;
-    if let Ok(messages) = pci::enable_msix(id, MAX_MESSAGES, DEVICE_IRQL) {
+    if let Ok(messages) = pci::reserve_msix(id, MAX_MESSAGES, DEVICE_IRQL) {
         return Some(Vectors::Messages {
             vectors: messages.vectors,
             irql: DEVICE_IRQL,
@@ -239,7 +321,8 @@ fn release(device: &Device, is_removed: bool) {
         None => {}
     }
     device::update(device.pdo, |record| record.vectors = None);
-    pci::update_command(id, 0, command::BUS_MASTER | command::MEMORY | command::IO);
+    // Also where the request never came down to the bus driver.
+    hardware::turn_off(id);
     if is_removed {
         space::detach(id);
     }
@@ -278,14 +361,20 @@ mod tests {
     }
 
     #[test]
-    fn cancelled_query_leads_back_to_started() {
-        assert_eq!(
-            Request::CancelRemove.leads_to(State::RemovePending),
-            State::Started
+    fn cancelled_query_leads_back_to_where_the_device_stood() {
+        let check = |request: Request, before, before_query, expected| {
+            assert_eq!(request.leads_to(before, before_query), expected);
+        };
+        let (started, stopped, added) = (State::Started, State::Stopped, State::Added);
+        check(
+            Request::CancelRemove,
+            State::RemovePending,
+            stopped,
+            stopped,
         );
-        assert_eq!(
-            Request::CancelStop.leads_to(State::StopPending),
-            State::Started
-        );
+        check(Request::CancelRemove, State::RemovePending, added, added);
+        check(Request::CancelStop, State::StopPending, started, started);
+        // After a query that failed.
+        check(Request::CancelRemove, stopped, started, stopped);
     }
 }
