@@ -82,6 +82,8 @@ fn adapter_in(state: State) -> u64 {
         pdo: PDO,
         state,
         vectors: None,
+        before_query: State::Removed,
+        reached: device::Reached::default(),
     });
     let description = allocate(0x40, PoolKind::NonPaged);
     fill(description, 0x40, 0);
