@@ -6,6 +6,7 @@ use super::shared::address_of;
 use super::status::{self, NtStatus};
 use super::verifier;
 use crate::arch::win64::Routine;
+use crate::memory::{self, Access};
 
 /// Calls the entry point of an image.
 pub(crate) fn entry(routine: u64, driver: &DriverObject, registry_path: u64) -> NtStatus {
@@ -90,7 +91,9 @@ pub(crate) fn power_complete(
     context: u64,
     iosb: u64,
 ) {
-    if let Some(routine) = Routine::new(routine) {
+    if let Some(routine) = Routine::new(routine)
+        && is_code(routine, "power completion routine")
+    {
         // SAFETY: the driver gave this routine for this purpose; no kernel lock is held.
         unsafe { routine.call5(device, minor.into(), state.into(), context, iosb) };
     }
@@ -136,9 +139,30 @@ fn call(routine: u64, role: &str, a: u64, b: u64, c: u64, d: u64) -> Option<u64>
         );
         return None;
     };
+    if !is_code(routine, role) {
+        return None;
+    }
     // SAFETY: the driver gave this routine for this role, whose arguments these are; surplus register
     // arguments are ignored by the convention. No kernel lock is held where drivers are called.
     Some(unsafe { routine.call4(a, b, c, d) })
+}
+
+/// Whether the routine lies in executable memory; one that does not is named, and left out where findings do
+/// not stop the run.
+fn is_code(routine: Routine, role: &str) -> bool {
+    // On the host a test's own functions stand in for the driver's.
+    let is_code = cfg!(not(feature = "kernel"))
+        || memory::probe(routine.address(), 1, Access::Execute).is_ok();
+    if !is_code {
+        verifier::undocumented_violation(
+            "routine-is-no-code",
+            format_args!(
+                "the driver's {role} {:#x} is not executable",
+                routine.address()
+            ),
+        );
+    }
+    is_code
 }
 
 /// The 32 bits of RAX that an NTSTATUS or int counts.

@@ -41,16 +41,16 @@ struct Parameters {
 
 impl Parameters {
     fn read(at: u64) -> Self {
-        let byte = |offset| shared::<Cell<u8>>(at + offset).get();
+        let byte = |offset| shared::<Cell<u8>>(at.wrapping_add(offset)).get();
         Self {
-            pdo: read_u64(at + 0x08),
-            result: read_u64(at + 0x10),
-            routine: read_u64(at + 0x18),
-            context: read_u64(at + 0x20),
-            lock: read_u64(at + 0x28),
+            pdo: read_u64(at.wrapping_add(0x08)),
+            result: read_u64(at.wrapping_add(0x10)),
+            routine: read_u64(at.wrapping_add(0x18)),
+            context: read_u64(at.wrapping_add(0x20)),
+            lock: read_u64(at.wrapping_add(0x28)),
             synchronize_irql: byte(0x30),
-            fallback: read_u64(at + 0x38),
-            vector: shared::<Cell<u32>>(at + 0x34).get(),
+            fallback: read_u64(at.wrapping_add(0x38)),
+            vector: shared::<Cell<u32>>(at.wrapping_add(0x34)).get(),
             irql: byte(0x38),
         }
     }
@@ -85,10 +85,7 @@ pub(super) extern "win64" fn io_connect_interrupt_ex(parameters: u64) -> NtStatu
         LINE_BASED => line_based(&request, request.routine),
         MESSAGE_BASED => match device::vectors_of(request.pdo) {
             Some(Vectors::Messages { .. }) => message_based(&request),
-            _ => {
-                version.set(LINE_BASED);
-                line_based(&request, request.fallback)
-            }
+            _ => line_based(&request, request.fallback).inspect(|_| version.set(LINE_BASED)),
         },
         _ => Err(status::INVALID_PARAMETER),
     };
@@ -178,7 +175,16 @@ fn message_table(vectors: &[u8], objects: &[u64], irql: Irql, address: u64) -> O
 /// `IoDisconnectInterruptEx` (wdm.h). IRQL PASSIVE_LEVEL.
 pub(super) extern "win64" fn io_disconnect_interrupt_ex(parameters: u64) {
     verifier::at_most("IoDisconnectInterruptEx", PASSIVE_LEVEL);
-    let context = read_u64(parameters + 8);
+    let version = shared::<Cell<u32>>(parameters).get();
+    let context = read_u64(parameters.wrapping_add(8));
+    let is_table = TABLES.with(|tables| tables.contains_key(&context));
+    if is_table != (version == MESSAGE_BASED) {
+        verifier::undocumented_violation(
+            "interrupt-version-differs",
+            format_args!("IoDisconnectInterruptEx of {context:#x} with version {version}"),
+        );
+        return;
+    }
     match TABLES.with(|tables| tables.remove(&context)) {
         Some(objects) => {
             disconnect_all(&objects);

@@ -7,6 +7,7 @@ use core::cell::Cell;
 use super::shared::{CellStructure, address_of, shared};
 use super::status::{self, NtStatus};
 use super::verifier;
+use crate::arch::interrupts;
 use crate::ke::event::{self, Event, EventKind};
 use crate::ke::irql::PASSIVE_LEVEL;
 use crate::ke::{Foreign, wait};
@@ -30,10 +31,18 @@ impl RemoveLock {
         Foreign::checked(address_of(&self.event))
     }
 
+    /// Counts in one step, for an interrupt's DPC may count too; gives the new value.
+    fn add(&self, change: i32) -> i32 {
+        interrupts::without(|| {
+            let count = self.count.get().wrapping_add(change);
+            self.count.set(count);
+            count
+        })
+    }
+
     /// Lets go once; the last one after the removal wakes the waiter.
     fn release(&self) -> i32 {
-        let count = self.count.get() - 1;
-        self.count.set(count);
+        let count = self.add(-1);
         if count == 0 && self.removed.get() != 0 {
             event::set(self.event());
         }
@@ -73,11 +82,13 @@ pub(super) extern "win64" fn io_acquire_remove_lock_ex(
 ) -> NtStatus {
     verifier::at_most_dispatch("IoAcquireRemoveLockEx");
     let lock: &RemoveLock = shared(lock);
-    if lock.removed.get() != 0 {
-        return status::DELETE_PENDING;
-    }
-    lock.count.set(lock.count.get() + 1);
-    status::SUCCESS
+    interrupts::without(|| {
+        if lock.removed.get() != 0 {
+            return status::DELETE_PENDING;
+        }
+        lock.add(1);
+        status::SUCCESS
+    })
 }
 
 /// `IoReleaseRemoveLockEx` (behind IoReleaseRemoveLock). IRQL <= DISPATCH_LEVEL.

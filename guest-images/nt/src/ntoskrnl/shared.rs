@@ -144,6 +144,7 @@ pub fn read_u64(address: u64) -> u64 {
 
 /// Stores a 64-bit word at an aligned address.
 pub fn write_u64(address: u64, value: u64) {
+    require(address, 8, Access::Write);
     shared::<Cell<u64>>(address).set(value);
 }
 
@@ -152,7 +153,7 @@ pub fn write_u64(address: u64, value: u64) {
 pub fn narrow_text(address: u64, limit: usize) -> Vec<u8> {
     let mut text = Vec::new();
     while text.len() < limit.min(MAX_TEXT) {
-        let byte = shared::<Cell<u8>>(address + text.len() as u64).get();
+        let byte = shared::<Cell<u8>>(address.wrapping_add(text.len() as u64)).get();
         if byte == 0 {
             break;
         }
@@ -167,7 +168,7 @@ pub fn wide_text(address: u64, limit: usize) -> Vec<u16> {
     let mut text = Vec::new();
     while text.len() < limit.min(MAX_TEXT) {
         let mut unit = [0; 2];
-        read_into(address + text.len() as u64 * 2, &mut unit);
+        read_into(address.wrapping_add(text.len() as u64 * 2), &mut unit);
         let unit = u16::from_le_bytes(unit);
         if unit == 0 {
             break;
