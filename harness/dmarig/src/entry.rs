@@ -1,7 +1,8 @@
 //! [`run`]: from the program's arguments to its exit code.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use clap::Parser;
@@ -33,12 +34,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             };
         }
     };
-    match cli.command {
+    guarded(|| dispatch(cli.command))
+}
+
+fn dispatch(command: Command) -> Exit {
+    match command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::List(arguments) => commands::list::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Completions { shell } => commands::completions::run(shell),
     }
+}
+
+/// A panic is our bug. Its message was printed; whatever was started has been ended on the way up.
+fn guarded(work: impl FnOnce() -> Exit) -> Exit {
+    // What the work has left half done is never looked at again.
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Exit::OurBug)
 }
 
 /// The two parts that this program plays for itself in processes of their own; they are no
@@ -70,7 +81,12 @@ fn start_log() {
 
 /// Prints an error and its causes on standard error; the mend stands last, on lines of its own.
 pub(crate) fn print_error(error: &dyn std::error::Error) {
-    eprintln!("error: {}", chain(error));
+    complain(&format!("error: {}", chain(error)));
+}
+
+/// Prints a line on standard error. With nobody to read it there is nobody to tell.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// The error and its causes in one text, with the `help:` lines moved to the end.
@@ -100,6 +116,12 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot do it\nhelp: do it otherwise")]
     struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn panic_is_our_bug() {
+        assert_eq!(guarded(|| panic!("on purpose")), Exit::OurBug);
+        assert_eq!(guarded(|| Exit::NothingRan), Exit::NothingRan);
+    }
 
     #[test]
     fn chain_puts_causes_in_line_and_help_last() {

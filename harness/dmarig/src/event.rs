@@ -258,6 +258,8 @@ pub enum BootEnding {
     QemuDied,
     /// The device process died unasked, or did not do its part.
     DeviceDied,
+    /// The harness itself failed.
+    HarnessFailed,
     /// A signal asked us to end.
     Interrupted,
 }
@@ -279,10 +281,32 @@ pub struct Summary {
     pub first_verdict_ms: Option<u64>,
     /// Milliseconds from the first start of QEMU to the end of the run.
     pub total_ms: Option<u64>,
+    /// The most memory that one process of each kind had, over all boots.
+    pub peak_memory: PeakMemory,
     /// Exit code of the program.
     pub exit_code: u8,
     /// What went wrong beyond single cases.
     pub problems: Vec<String>,
+}
+
+/// The most memory that processes had resident, as far as it could be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PeakMemory {
+    /// QEMU with the guest, in KiB.
+    pub qemu_kib: Option<u64>,
+    /// The device process, in KiB. What it maps of the guest's memory counts.
+    pub device_kib: Option<u64>,
+}
+
+impl PeakMemory {
+    /// The larger of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            qemu_kib: self.qemu_kib.max(other.qemu_kib),
+            device_kib: self.device_kib.max(other.device_kib),
+        }
+    }
 }
 
 impl Summary {

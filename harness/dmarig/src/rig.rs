@@ -1,20 +1,19 @@
 //! [`MachineRig`]: the real rig. What a case asks goes over the control socket to the device process,
 //! and through its mailbox to the driver in the guest.
 
-use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+mod inbox;
+
+use std::time::Duration;
 
 use contract::{
     BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, Remapping,
     Rig, RigError, Step, StepResult, Violation,
 };
-use control_api::ledger::{AccessPath, AccessRecord};
 use control_api::request::{
     BufferDeclare, BufferDirection, BufferUndeclare, DmaOp, DmaPath, DmaSubmit, LedgerRead,
     MailboxCall, MappingsList,
 };
-use control_api::response::{Backing, DmaOutcome, DmaStatus, Permissions};
+use control_api::response::{Backing, DmaOutcome, Permissions};
 use control_api::{Client, ClientError, FunctionName, Method, rpc};
 use dmarig_abi::descriptor::{
     DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_PROBE, DMA_OP_CRC, DMA_OP_FILL, DMA_OP_VERIFY_PATTERN,
@@ -25,17 +24,14 @@ use dmarig_abi::{Iova, RequesterId};
 use crate::entry::chain;
 use crate::mailbox::{self, ResponseError};
 
+pub use inbox::{AskMark, Inbox, Notice};
+
 /// How long the driver may take over one program.
 const PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the device process may take over one request.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// What the device process gets on top of the time that it may itself wait for the guest.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
-/// How long an expected fault report may take from the remapping unit to us.
-const FAULT_DEADLINE: Duration = Duration::from_secs(1);
-/// How long a fault report may take that follows from a refused message and that nobody asked for. The
-/// unit may drop one while another is pending, so it need not come at all.
-const UNASKED_FAULT_DEADLINE: Duration = Duration::from_millis(200);
 /// Most runs that a mapping set may have.
 const MAPPING_RUNS_MAX: usize = 1 << 16;
 /// How often a mapping set that changes while it is read is read again.
@@ -46,15 +42,6 @@ const MAPPING_PAGE: u32 = 400;
 const LEDGER_PAGE: u32 = 80;
 /// Most pages of the ledger read in one go; a device that always says "more" must not hold us.
 const LEDGER_PAGES_MAX: usize = 1024;
-
-/// What the guest reported by itself and a case may want to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// The remapping unit recorded a fault.
-    Fault(IommuFault),
-    /// The guest found something.
-    Finding(String),
-}
 
 /// What kind of trouble a [`RigError`] was; the error itself is text for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,31 +62,24 @@ pub enum Trouble {
 pub struct MachineRig {
     remapping: Remapping,
     client: Client,
-    notices: Receiver<Notice>,
-    faults: VecDeque<IommuFault>,
-    findings: VecDeque<String>,
+    inbox: Inbox,
     requester: Option<RequesterId>,
     ledger_next: u64,
-    /// The ledger tells of a message that the platform refused, and no fault report has been taken.
-    owes_fault: bool,
-    /// A fault report has been taken since the ledger was read.
-    took_fault: bool,
+    /// Violations that the ledger had no room for, as far as they were told of.
+    dropped_violations: u64,
     trouble: Option<Trouble>,
 }
 
 impl MachineRig {
-    /// Takes the connected control socket, and the channel of what the guest reports.
-    pub fn new(remapping: Remapping, client: Client, notices: Receiver<Notice>) -> Self {
+    /// Takes the connected control socket, and what the guest reports.
+    pub const fn new(remapping: Remapping, client: Client, inbox: Inbox) -> Self {
         Self {
             remapping,
             client,
-            notices,
-            faults: VecDeque::new(),
-            findings: VecDeque::new(),
+            inbox,
             requester: None,
             ledger_next: 0,
-            owes_fault: false,
-            took_fault: false,
+            dropped_violations: 0,
             trouble: None,
         }
     }
@@ -107,6 +87,16 @@ impl MachineRig {
     /// The kind of the last trouble, if there was any.
     pub const fn trouble(&self) -> Option<Trouble> {
         self.trouble
+    }
+
+    /// A case begins.
+    pub const fn begin_case(&mut self) {
+        self.inbox.begin_case();
+    }
+
+    /// What the guest reported and no case has taken. Only for the main thread: nothing is waited for.
+    pub fn take_rest(&mut self) -> (Vec<IommuFault>, Vec<String>) {
+        self.inbox.take_rest()
     }
 
     /// Calls one method of the control socket.
@@ -195,6 +185,22 @@ impl MachineRig {
         }
     }
 
+    /// The violations that the ledger had no room for since the last time, as one.
+    fn newly_dropped(&mut self, dropped: u64) -> Option<Violation> {
+        // Less than before: the ledger was cleared meanwhile.
+        let more = if dropped < self.dropped_violations {
+            dropped
+        } else {
+            dropped - self.dropped_violations
+        };
+        self.dropped_violations = dropped;
+        (more > 0).then(|| Violation {
+            kind: "ledger-full".into(),
+            detail: format!("{more} violations that the ledger had no room for"),
+            iova: None,
+        })
+    }
+
     fn client_trouble(&mut self, error: &ClientError) -> RigError {
         let trouble = match error.code() {
             Some(rpc::CODE_TIMEOUT | rpc::CODE_NOT_ATTACHED) => Trouble::GuestSilent,
@@ -208,31 +214,6 @@ impl MachineRig {
     fn remember(&mut self, trouble: Trouble, error: &dyn std::error::Error) -> RigError {
         self.trouble = Some(trouble);
         RigError(chain(error))
-    }
-
-    /// Sorts what has come, without waiting.
-    fn drain_notices(&mut self) {
-        while let Ok(notice) = self.notices.try_recv() {
-            self.sort(notice);
-        }
-    }
-
-    fn sort(&mut self, notice: Notice) {
-        match notice {
-            Notice::Fault(fault) => self.faults.push_back(fault),
-            Notice::Finding(text) => self.findings.push_back(text),
-        }
-    }
-
-    fn await_fault(&mut self, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        while self.faults.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.notices.recv_timeout(left) {
-                Ok(notice) => self.sort(notice),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
-            }
-        }
     }
 }
 
@@ -336,10 +317,10 @@ impl Rig for MachineRig {
                 })
                 .map_err(|error| self.client_trouble(&error))?;
             violations.extend(page.violations.iter().map(violation));
-            self.owes_fault |= !self.took_fault && page.records.iter().any(is_refused_message);
+            self.inbox.note_accesses(&page.records);
             self.ledger_next = page.next;
             if !page.more {
-                self.took_fault = false;
+                violations.extend(self.newly_dropped(page.dropped_violations));
                 return Ok(violations);
             }
         }
@@ -347,30 +328,16 @@ impl Rig for MachineRig {
     }
 
     fn take_faults(&mut self, expect_one: bool) -> Result<Vec<IommuFault>, RigError> {
-        self.drain_notices();
-        if expect_one {
-            self.await_fault(FAULT_DEADLINE);
-        } else if self.owes_fault {
-            // So that a report on its way is found by the case that caused it, not by the next one.
-            self.await_fault(UNASKED_FAULT_DEADLINE);
-        }
-        self.owes_fault = false;
-        self.took_fault |= !self.faults.is_empty();
-        Ok(self.faults.drain(..).collect())
+        Ok(self.inbox.take_faults(expect_one))
     }
 
     fn take_guest_findings(&mut self) -> Result<Vec<String>, RigError> {
-        self.drain_notices();
-        Ok(self.findings.drain(..).collect())
+        Ok(self.inbox.take_findings())
     }
 
     fn requester(&self) -> Option<RequesterId> {
         self.requester
     }
-}
-
-fn is_refused_message(record: &AccessRecord) -> bool {
-    record.path == AccessPath::Message && record.status != DmaStatus::Success
 }
 
 fn violation(violation: &control_api::ledger::Violation) -> Violation {

@@ -6,7 +6,7 @@ use contract::{Case, Remapping, SUITES};
 use serde_json::{Value, json};
 
 use crate::cli::ListArgs;
-use crate::entry::print_error;
+use crate::entry::{complain, print_error};
 use crate::exit_code::Exit;
 use crate::sabotage::{Place, SABOTAGES};
 use crate::selection;
@@ -28,7 +28,7 @@ pub fn run(arguments: &ListArgs) -> Exit {
             Exit::Usage
         }
         Ok(selected) if selected.is_empty() => {
-            eprintln!("no case matches");
+            complain("no case matches");
             Exit::NothingRan
         }
         Ok(selected) => super::print(&cases(&selected, arguments.json), Exit::Success),

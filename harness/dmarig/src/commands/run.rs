@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use qemu::accel;
 use qemu::binary;
@@ -16,7 +16,7 @@ use crate::exit_code::Exit;
 use crate::guest::nt;
 use crate::report::{HumanReport, JsonReport, JunitReport, ReportError, Reports};
 use crate::run_folder::{RunFolder, RunFolderError};
-use crate::runner::{Journal, Plan, Run, Signals, choose_cpu};
+use crate::runner::{Journal, Plan, Run, Signals, choose_cpu, is_log_folder};
 use crate::sabotage;
 use crate::selection::{self, SelectionError};
 
@@ -76,7 +76,7 @@ fn prepare_and_run(arguments: &RunArgs) -> Result<Exit, PrepareError> {
         journal.tell(Event::Note { text });
     }
     let exit = Run::new(&plan, &folder, &signals, &mut journal).run();
-    journal.finish(exit.code());
+    let exit = journal.finish(exit);
     for failure in journal.reports().failures() {
         print_error(failure);
     }
@@ -112,6 +112,10 @@ fn reports(arguments: &RunArgs) -> Result<Reports, PrepareError> {
         path: out.clone(),
         source,
     })?;
+    remove_old_logs(out).map_err(|source| PrepareError::Out {
+        path: out.clone(),
+        source,
+    })?;
     let mut reports = Reports::default();
     reports.add(JsonReport::create(&out.join("events.jsonl"))?);
     reports.add(JunitReport::new(&out.join("junit.xml")));
@@ -121,6 +125,18 @@ fn reports(arguments: &RunArgs) -> Result<Reports, PrepareError> {
         reports.add(HumanReport::stdout(out.clone()));
     }
     Ok(reports)
+}
+
+/// Removes the logs of an older run, which this one would not overwrite and a reader would take for
+/// its own. Whatever does not bear the name of such a folder, or is a link, stays.
+fn remove_old_logs(out: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(out)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() && entry.file_name().to_str().is_some_and(is_log_folder) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn started(arguments: &RunArgs, plan: &Plan) -> Event {

@@ -148,6 +148,15 @@ impl<W: Write> HumanReport<W> {
                 if summary.boots == 1 { "" } else { "s" }
             ));
         }
+        if let (Some(qemu), Some(device)) =
+            (summary.peak_memory.qemu_kib, summary.peak_memory.device_kib)
+        {
+            text.push_str(&format!(
+                "\npeak memory: QEMU {}, device process {}",
+                in_mebibytes(qemu),
+                in_mebibytes(device)
+            ));
+        }
         text.push_str(&format!("\nreport and logs: {}", self.out.display()));
         text
     }
@@ -200,6 +209,10 @@ fn started(event: &Event) -> String {
 
 fn in_seconds(milliseconds: u64) -> String {
     format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000)
+}
+
+fn in_mebibytes(kib: u64) -> String {
+    format!("{} MiB", kib.div_ceil(1024))
 }
 
 #[derive(Clone, Copy)]

@@ -132,7 +132,7 @@ fn status(verdict: &Verdict) -> TestCaseStatus {
 }
 
 /// One finding in one line.
-pub(super) fn describe(finding: &FindingRecord) -> String {
+pub fn describe(finding: &FindingRecord) -> String {
     let mut text = format!("{} view: {}", finding.view, finding.what);
     if let Some(buffer) = &finding.buffer {
         text.push_str(", buffer ");

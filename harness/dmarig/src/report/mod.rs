@@ -11,7 +11,7 @@ use crate::event::Record;
 
 pub use human::HumanReport;
 pub use json::JsonReport;
-pub use junit::JunitReport;
+pub use junit::{JunitReport, describe};
 
 /// A face of the report.
 pub trait Reporter {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::event::{CaseResult, Event, Record, Summary, Verdict};
+use crate::event::{CaseResult, Event, PeakMemory, Record, Summary, Verdict};
+use crate::exit_code::Exit;
 use crate::report::Reports;
 
 /// The run's memory of itself.
@@ -11,6 +12,7 @@ pub struct Journal {
     start: Instant,
     qemu_start: Option<Instant>,
     summary: Summary,
+    struck: Option<u64>,
 }
 
 impl Journal {
@@ -22,6 +24,7 @@ impl Journal {
             start: Instant::now(),
             qemu_start: None,
             summary: Summary::default(),
+            struck: None,
         }
     }
 
@@ -52,6 +55,22 @@ impl Journal {
         self.tell(Event::CaseEnded(result));
     }
 
+    /// A boot's processes had so much memory.
+    pub fn peak_memory(&mut self, seen: PeakMemory) {
+        self.summary.peak_memory = self.summary.peak_memory.max(seen);
+    }
+
+    /// A boot's sabotage of the device has struck so often.
+    pub fn sabotage_struck(&mut self, times: u64) {
+        self.struck = Some(self.struck.unwrap_or(0).saturating_add(times));
+    }
+
+    /// Whether a sabotage of the device was set and never struck.
+    #[must_use]
+    pub const fn sabotage_never_struck(&self) -> bool {
+        matches!(self.struck, Some(0))
+    }
+
     /// Something went wrong that is more than one case's.
     pub fn problem(&mut self, text: String) {
         self.summary.problems.push(text);
@@ -63,15 +82,27 @@ impl Journal {
         &self.summary
     }
 
-    /// The run is over.
-    pub fn finish(&mut self, exit_code: u8) {
+    /// The run is over; `exit` is how, unless a report cannot be written.
+    #[must_use]
+    pub fn finish(&mut self, exit: Exit) -> Exit {
         let mut summary = self.summary.clone();
-        summary.exit_code = exit_code;
+        summary.exit_code = self.exit_with_failures(exit).code();
         summary.total_ms = self.since_qemu_start();
         for failure in self.reports.failures() {
             summary.problems.push(crate::entry::chain(failure));
         }
         self.tell(Event::RunEnded(summary));
+        // The last record may have been the one that could not be written.
+        self.exit_with_failures(exit)
+    }
+
+    /// Results that nobody can read are no results.
+    fn exit_with_failures(&self, exit: Exit) -> Exit {
+        if self.reports.failures().is_empty() {
+            exit
+        } else {
+            exit.max(Exit::EnvironmentMissing)
+        }
     }
 
     /// What could not be reported.

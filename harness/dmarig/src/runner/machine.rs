@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use contract::Remapping;
 use control_api::{Client, ClientError};
 use qemu::command_line::{CommandLineError, VfioUserFunction};
-use qemu::console::ConsoleReader;
+use qemu::console::{ConsoleReader, Tap, TappedStream, tap};
 use qemu::listener::ListenError;
 use qemu::process::{ProcessError, StderrRecord, shell_line};
 use qemu::qmp::QmpError;
@@ -23,7 +23,7 @@ use super::ending::{Ending, quote};
 use super::run::Plan;
 use super::watch::Happening;
 use crate::entry::chain;
-use crate::event::BootEnding;
+use crate::event::{BootEnding, PeakMemory};
 use crate::guest::nt;
 use crate::run_folder::RunFolder;
 
@@ -45,6 +45,8 @@ pub struct Machine {
     device: ChildProcess,
     qmp: Qmp,
     com1: UnixStream,
+    console: Option<Tap>,
+    peak: PeakMemory,
 }
 
 /// Why a boot could not begin.
@@ -144,7 +146,7 @@ impl Machine {
         on_qemu_start();
         let mut qemu = start_qemu(plan, remapping, &sockets, &archive, logs)?;
         let connected = connect_qemu(&sockets, &mut qemu, &mut device, logs, happenings);
-        let (qmp, com1) = match connected {
+        let (qmp, com1, console) = match connected {
             Ok(connected) => connected,
             Err(error) => return Err(explain(error, &mut qemu, &mut device)),
         };
@@ -153,6 +155,8 @@ impl Machine {
             device,
             qmp,
             com1,
+            console: Some(console),
+            peak: PeakMemory::default(),
         };
         Ok((machine, client))
     }
@@ -166,6 +170,25 @@ impl Machine {
             Ok(Some(status)) => Some(Happening::QemuExited(status)),
             Ok(None) | Err(_) => None,
         }
+    }
+
+    /// The tap of the guest's console; it can be had once.
+    pub const fn take_console_tap(&mut self) -> Option<Tap> {
+        self.console.take()
+    }
+
+    /// Looks how much memory the processes that still run have had at most.
+    pub fn note_peak_memory(&mut self) {
+        let seen = PeakMemory {
+            qemu_kib: self.qemu.peak_memory_kib(),
+            device_kib: self.device.peak_memory_kib(),
+        };
+        self.peak = self.peak.max(seen);
+    }
+
+    /// The most that was seen.
+    pub const fn peak_memory(&self) -> PeakMemory {
+        self.peak
     }
 
     /// What QEMU has said on stderr.
@@ -309,7 +332,7 @@ fn connect_qemu(
     device: &mut ChildProcess,
     logs: &Path,
     happenings: &SyncSender<Happening>,
-) -> Result<(Qmp, UnixStream), StartError> {
+) -> Result<(Qmp, UnixStream, Tap), StartError> {
     let mut accept = |listener: &Listener| {
         listener.accept("QEMU", QEMU_START_DEADLINE, || {
             matches!(qemu.try_wait(), Ok(None)) && matches!(device.try_wait(), Ok(None))
@@ -322,6 +345,10 @@ fn connect_qemu(
         let path = logs.join(name);
         File::create(&path).map_err(|source| StartError::File { path, source })
     };
+    let (debugcon, console) = tap(debugcon).map_err(|source| StartError::File {
+        path: logs.join("console.log"),
+        source,
+    })?;
     read_console(debugcon, log("console.log")?, happenings.clone());
     // What the guest sends on COM1 has no meaning, but unread it would stall the guest.
     let drain = ConsoleReader::new(clone_stream(&com1, logs)?, Some(log("com1.log")?));
@@ -329,7 +356,7 @@ fn connect_qemu(
 
     let mut qmp = Qmp::start(qmp, QEMU_START_DEADLINE)?;
     qmp.check_memory_is_shared()?;
-    Ok((qmp, com1))
+    Ok((qmp, com1, console))
 }
 
 fn clone_stream(stream: &UnixStream, logs: &Path) -> Result<UnixStream, StartError> {
@@ -339,7 +366,7 @@ fn clone_stream(stream: &UnixStream, logs: &Path) -> Result<UnixStream, StartErr
     })
 }
 
-fn read_console(stream: UnixStream, log: File, happenings: SyncSender<Happening>) {
+fn read_console(stream: TappedStream, log: File, happenings: SyncSender<Happening>) {
     thread::spawn(move || {
         for line in ConsoleReader::new(stream, Some(log)) {
             if happenings.send(Happening::Console(line)).is_err() {

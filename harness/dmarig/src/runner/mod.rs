@@ -5,7 +5,9 @@
 //! main thread's state machine that sees everything and decides when the boot is over.
 
 mod boot;
+mod crew;
 mod ending;
+mod farewell;
 mod journal;
 mod machine;
 mod pin;
@@ -17,5 +19,5 @@ mod worker;
 
 pub use journal::Journal;
 pub use pin::choose_cpu;
-pub use run::{Plan, Run};
+pub use run::{Plan, Run, is_log_folder};
 pub use signals::Signals;

@@ -61,6 +61,25 @@ impl Plan {
     }
 }
 
+/// The name of the folder with a boot's logs.
+fn log_folder(boot: u32, remapping: Remapping) -> String {
+    format!("boot-{boot}-remapping-{}", remapping.as_str())
+}
+
+/// Whether a folder of this name has a boot's logs.
+#[must_use]
+pub fn is_log_folder(name: &str) -> bool {
+    let number = name
+        .strip_prefix("boot-")
+        .and_then(|rest| rest.split('-').next())
+        .and_then(|number| number.parse().ok());
+    number.is_some_and(|number| {
+        [Remapping::On, Remapping::Off]
+            .iter()
+            .any(|remapping| name == log_folder(number, *remapping))
+    })
+}
+
 /// A run under way.
 pub struct Run<'a> {
     plan: &'a Plan,
@@ -96,6 +115,12 @@ impl<'a> Run<'a> {
         if summary.failed > 0 {
             self.exit = self.exit.max(Exit::ChecksFailed);
         }
+        if self.journal.sabotage_never_struck() {
+            self.exit = self.exit.max(Exit::ChecksFailed);
+            self.journal
+                .problem("the sabotage never struck, so the run shows nothing".into());
+        }
+        let summary = self.journal.summary();
         if summary.passed + summary.failed == 0 {
             self.exit = self.exit.max(Exit::NothingRan);
         }
@@ -133,8 +158,7 @@ impl<'a> Run<'a> {
 
     fn boot(&mut self, remapping: Remapping, pending: &mut VecDeque<&'static Case>) -> BootOutcome {
         let number = self.journal.next_boot();
-        let name = format!("boot-{number}-remapping-{}", remapping.as_str());
-        let logs = self.plan.out.join(name);
+        let logs = self.plan.out.join(log_folder(number, remapping));
         self.journal.tell(Event::BootStarted {
             boot: number,
             remapping: remapping.into(),
@@ -162,7 +186,9 @@ impl<'a> Run<'a> {
             | BootEnding::GuestHung
             | BootEnding::ProtocolBroken => Exit::ChecksFailed,
             BootEnding::EnvironmentMissing => Exit::EnvironmentMissing,
-            BootEnding::QemuDied | BootEnding::DeviceDied => Exit::OurBug,
+            BootEnding::QemuDied | BootEnding::DeviceDied | BootEnding::HarnessFailed => {
+                Exit::OurBug
+            }
             BootEnding::Interrupted => self.signals.exit().unwrap_or(Exit::Interrupted),
         };
         self.exit = self.exit.max(exit);

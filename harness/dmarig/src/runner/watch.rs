@@ -39,6 +39,8 @@ pub enum Happening {
     ConsoleEnded,
     /// The worker reports.
     Worker(WorkerReport),
+    /// Everything that the console has said before is to be in front of this mark.
+    Mark(u64),
     /// QEMU has ended.
     QemuExited(ExitStatus),
     /// The device process has ended.
@@ -141,6 +143,7 @@ impl<'a> Watch<'a> {
             }
             Happening::DeviceExited(status) => self.device_exit = Some(status),
             Happening::Worker(report) => self.take_report(report, now),
+            Happening::Mark(number) => self.notify(Notice::Mark(number)),
         }
     }
 

@@ -3,6 +3,7 @@
 //! It knows nothing of processes or deadlines of cases; it reports each step to the main thread and
 //! ends when its cases are done, the rig breaks, or it is told to stop.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::thread;
@@ -92,22 +93,22 @@ impl From<ClientError> for SetUpError {
 }
 
 /// What a worker needs for its boot.
-pub struct Worker<'a> {
+pub struct Worker {
     /// The rig.
     pub rig: MachineRig,
     /// The cases, in order.
-    pub cases: &'a [&'static Case],
+    pub cases: Vec<&'static Case>,
     /// Part that is to misbehave.
     pub sabotage: Option<&'static Sabotage>,
     /// Longest wait for the driver.
     pub patience: Duration,
     /// Whether to stop before the next case.
-    pub stop: &'a AtomicBool,
+    pub stop: Arc<AtomicBool>,
     /// The main thread.
     pub reports: SyncSender<Happening>,
 }
 
-impl Worker<'_> {
+impl Worker {
     /// Does everything; gives the rig back for the farewell.
     pub fn work(mut self) -> MachineRig {
         match self.set_up() {
@@ -173,11 +174,12 @@ impl Worker<'_> {
     }
 
     fn run_cases(&mut self) {
-        for case in self.cases {
+        for case in std::mem::take(&mut self.cases) {
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
             self.report(WorkerReport::CaseStarted);
+            self.rig.begin_case();
             let start = Instant::now();
             let report = case.run(&mut self.rig);
             let is_broken = report.is_err();

@@ -67,7 +67,8 @@ impl Bed {
         bed
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -141,7 +142,12 @@ impl Bed {
     }
 
     fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap_or_default()
+        let path = self.path(name);
+        // A test may have put a device there that never ends.
+        if !path.is_file() {
+            return String::new();
+        }
+        fs::read_to_string(path).unwrap_or_default()
     }
 }
 
@@ -211,6 +217,21 @@ pub fn leave_pid() {
     let folder = std::env::var_os(PIDS_VARIABLE).expect("set by the bed");
     let path = Path::new(&folder).join(std::process::id().to_string());
     fs::write(path, b"").expect("written");
+}
+
+/// For the fakes: tells the other one that the guest is shutting down.
+pub fn raise_flag() {
+    fs::write(flag(), b"").expect("written");
+}
+
+/// For the fakes: whether the other one has told.
+pub fn is_flag_raised() -> bool {
+    flag().exists()
+}
+
+fn flag() -> PathBuf {
+    let folder = std::env::var_os(PIDS_VARIABLE).expect("set by the bed");
+    Path::new(&folder).join("shutdown")
 }
 
 /// For the fakes: the scenario.

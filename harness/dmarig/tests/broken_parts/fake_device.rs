@@ -4,10 +4,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::process::exit;
 
-use control_api::ledger::LedgerPage;
+use control_api::FunctionName;
+use control_api::ledger::{LedgerPage, Violation, ViolationKind};
 use control_api::request::MailboxCall;
 use control_api::response::{DmaOutcome, DmaStatus, MailboxResponse, Mappings};
 use control_api::rpc::{CODE_TIMEOUT, CODE_UNKNOWN_METHOD, Request, Response, RpcError};
+use dmarig_abi::Iova;
 use dmarig_abi::mailbox::{
     MAILBOX_VERSION, PROGRAM_MAGIC, ProgramHeader, RESPONSE_MAGIC, RESPONSE_OK, ResponseHeader,
 };
@@ -18,7 +20,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::bed::{leave_pid, scenario};
+use super::bed::{is_flag_raised, leave_pid, scenario};
 
 /// Serves one client on the socket that `--control` names.
 pub fn serve() -> ! {
@@ -82,7 +84,7 @@ fn answer(request: &Request, calls: &mut u32) -> Option<Result<Value, RpcError>>
         }),
         "ledger.read" => to_json(&LedgerPage {
             records: Vec::new(),
-            violations: Vec::new(),
+            violations: late_violation().into_iter().collect(),
             next: 0,
             more: false,
             dropped_records: 0,
@@ -91,6 +93,21 @@ fn answer(request: &Request, calls: &mut u32) -> Option<Result<Value, RpcError>>
         "ledger.clear" | "stop" => json!({}),
         other => return Some(Err(RpcError::new(CODE_UNKNOWN_METHOD, other))),
     }))
+}
+
+/// What the device does while its driver is removed.
+fn late_violation() -> Option<Violation> {
+    is_flag_raised().then(|| Violation {
+        seq: 1,
+        kind: ViolationKind::AfterFree,
+        function: FunctionName::DUT0,
+        channel: Some(0),
+        iova: Iova::new(0x9000),
+        length: 64,
+        epoch: 1,
+        declared: None,
+        detail: "a write after the last case".into(),
+    })
 }
 
 /// The first call is the ping before the cases, and always served.

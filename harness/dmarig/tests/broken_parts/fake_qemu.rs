@@ -6,7 +6,7 @@ use std::process::{abort, exit};
 use std::thread;
 use std::time::Duration;
 
-use super::bed::{leave_pid, scenario};
+use super::bed::{leave_pid, raise_flag, scenario};
 
 /// How long the guest lives before it breaks; long enough for the ping, and nothing depends on it.
 const LIFE: Duration = Duration::from_millis(700);
@@ -90,6 +90,21 @@ fn serve_com1(stream: UnixStream, console: &mut UnixStream) -> ! {
         }
         match scenario().as_str() {
             "reset" => exit(0),
+            "late-finding" => {
+                say(
+                    console,
+                    r#"@{"event":"finding","id":"canary","detail":"overrun while removing"}"#,
+                );
+                say(
+                    console,
+                    r#"@{"event":"vtd-fault","reason":"0x6","requester":"02:00.0","iova":"0x7000","access":"write"}"#,
+                );
+                say(console, r#"@{"event":"leaks","mdls":"0x0"}"#);
+            }
+            "late-violation" => {
+                raise_flag();
+                say(console, r#"@{"event":"leaks","mdls":"0x0"}"#);
+            }
             "leak" => say(console, r#"@{"event":"leaks","mdls":"0x2"}"#),
             _ => say(console, r#"@{"event":"leaks","mdls":"0x0"}"#),
         }

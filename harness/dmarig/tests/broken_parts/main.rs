@@ -48,6 +48,24 @@ fn trials() -> Vec<Trial> {
         ),
         trial("leaks_are_red", guest_leaks),
         trial(
+            "finding_and_fault_while_the_driver_goes_are_red",
+            guest_finds_late,
+        ),
+        trial(
+            "violation_while_the_driver_goes_is_red",
+            device_violates_late,
+        ),
+        trial(
+            "report_that_cannot_be_written_is_the_environments_fault",
+            disk_is_full,
+        ),
+        trial(
+            "report_that_is_taken_away_is_the_environments_fault",
+            report_is_taken_away,
+        ),
+        trial("logs_of_older_runs_are_removed", older_logs),
+        trial("hangup_ends_like_sigterm", hung_up),
+        trial(
             "guest_that_does_not_shut_down_after_a_reset_is_red",
             guest_resets,
         ),
@@ -147,6 +165,79 @@ fn guest_leaks() -> Result<(), Failed> {
         1,
         &["after the driver was unloaded, 2 MDLs are left"],
     )
+}
+
+fn guest_finds_late() -> Result<(), Failed> {
+    check(
+        "late-finding",
+        1,
+        &[
+            "canary: overrun while removing",
+            "logical address 0x7000: expected no fault",
+        ],
+    )
+}
+
+fn device_violates_late() -> Result<(), Failed> {
+    check(
+        "late-violation",
+        1,
+        &["after-free, logical address 0x9000", "after the last case"],
+    )
+}
+
+fn disk_is_full() -> Result<(), Failed> {
+    let bed = Bed::new("serve");
+    std::fs::create_dir(bed.path("out"))?;
+    std::os::unix::fs::symlink("/dev/full", bed.path("out/events.jsonl"))?;
+    let outcome = bed.run();
+    expect(outcome.exit == Some(3), "exit code", &outcome)?;
+    let said = "events.jsonl: No space left on device";
+    expect(outcome.output.contains(said), said, &outcome)?;
+    bed.expect_tidy()
+}
+
+fn report_is_taken_away() -> Result<(), Failed> {
+    let bed = Bed::new("hang");
+    let child = bed.start();
+    bed.await_case_start()?;
+    std::fs::remove_file(bed.path("out/events.jsonl"))?;
+    let outcome = child.outcome();
+    expect(outcome.exit == Some(3), "exit code", &outcome)?;
+    let said = "events.jsonl: it was removed or replaced";
+    expect(outcome.output.contains(said), said, &outcome)
+}
+
+fn older_logs() -> Result<(), Failed> {
+    let bed = Bed::new("serve");
+    let folder = |name: &str| bed.path("out").join(name);
+    for name in ["boot-7-remapping-on", "boot-x-remapping-on", "boot-8"] {
+        std::fs::create_dir_all(folder(name))?;
+    }
+    std::fs::create_dir_all(bed.path("elsewhere"))?;
+    std::os::unix::fs::symlink(bed.path("elsewhere"), folder("boot-9-remapping-off"))?;
+    let outcome = bed.run();
+    let is_there = |name: &str| folder(name).symlink_metadata().is_ok();
+    expect(!is_there("boot-7-remapping-on"), "old logs gone", &outcome)?;
+    for name in [
+        "boot-x-remapping-on",
+        "boot-8",
+        "boot-9-remapping-off",
+        "boot-1-remapping-off",
+    ] {
+        expect(is_there(name), name, &outcome)?;
+    }
+    Ok(())
+}
+
+fn hung_up() -> Result<(), Failed> {
+    let bed = Bed::new("hold");
+    let mut child = bed.start();
+    bed.await_case_start()?;
+    child.signal(Signal::HUP);
+    let outcome = child.outcome();
+    expect(outcome.exit == Some(143), "exit code", &outcome)?;
+    bed.expect_tidy()
 }
 
 fn guest_resets() -> Result<(), Failed> {

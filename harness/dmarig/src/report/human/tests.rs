@@ -1,7 +1,7 @@
 //! What a person reads.
 
 use super::*;
-use crate::event::{FindingRecord, Mode};
+use crate::event::{FindingRecord, Mode, PeakMemory};
 
 fn shown(events: Vec<Event>) -> String {
     let mut bytes = Vec::new();
@@ -71,6 +71,10 @@ fn red_case_names_rule_buffer_address_and_both_bytes() {
             boots: 2,
             first_verdict_ms: Some(312),
             total_ms: Some(2005),
+            peak_memory: PeakMemory {
+                qemu_kib: Some(98_000),
+                device_kib: Some(6_400),
+            },
             exit_code: 1,
             problems: vec!["the guest stopped with bug check 0xe6".into()],
             ..Summary::default()
