@@ -26,6 +26,8 @@ const TRANSFER_CONTEXT_BYTES: u64 = 128;
 const MAX_CHAIN_PAGES: u64 = 1 << 20;
 /// DOMAIN_COMMON_BUFFER_LARGE_PAGE
 const LARGE_PAGE: u32 = 1;
+/// IRP_MN_REMOVE_DEVICE
+const REMOVE_DEVICE: u8 = 2;
 
 /// The table of a version: Size (filled in by the caller), then the members in their order. Versions 1 and 2
 /// end where their headers end.
@@ -95,7 +97,8 @@ pub(crate) extern "win64" fn io_get_dma_adapter(
         log!("IoGetDmaAdapter: GA-10: {pdo:#x} is no physical device object");
         return 0;
     };
-    if device.state == State::SurpriseRemoved {
+    // A device that AddDevice has not been through is Removed as well: what tells is that the REMOVE came down.
+    if device.state == State::SurpriseRemoved || device.reached.has(REMOVE_DEVICE) {
         verifier::finding(
             "adapter-of-removed-device",
             format_args!("IoGetDmaAdapter for {}, which is gone", device.name),

@@ -271,7 +271,7 @@ pub fn allocate_contiguous(request: &ContiguousRequest) -> Result<VirtAddr, Memo
     }
     let pages = pages_spanned(0, request.len_bytes);
     // A run of whole pages inside a boundary below the page size does not exist.
-    if request.boundary != 0 && request.boundary < pages * PAGE_SIZE {
+    if request.boundary != 0 && request.boundary / PAGE_SIZE < pages {
         return Err(MemoryError::Exhausted);
     }
     let limits = FrameLimits {

@@ -46,6 +46,7 @@ pub(super) const TESTS: &[(Test, End)] = &[
     end!(bounded_buffer_is_freed_by_a_wrong_cache_type => End::Finding("free-common-buffer-cache")),
     end!(mapping_of_a_common_buffer_is_removed => End::Stop("common-buffer-memory-released")),
     end!(adapter_of_a_device_that_is_gone => End::Finding("adapter-of-removed-device")),
+    end!(adapter_of_a_device_that_was_removed => End::Finding("adapter-of-removed-device")),
     end!(partial_mdl_of_an_unlocked_source => End::Stop("partial-mdl-of-unlocked-source")),
     end!(mdl_is_built_twice => End::Stop("mdl-built-twice")),
     end!(mdl_of_paged_pool_is_built => End::Violation(DETECTED_VIOLATION, 0x7F)),
@@ -85,6 +86,10 @@ fn adapter_in(state: State) -> u64 {
         before_query: State::Removed,
         reached: device::Reached::default(),
     });
+    new_adapter()
+}
+
+fn new_adapter() -> u64 {
     let description = allocate(0x40, PoolKind::NonPaged);
     fill(description, 0x40, 0);
     for (offset, value) in [(0, 3), (0x04, 1), (0x14, 5), (0x20, 0x10_0000), (0x28, 64)] {
@@ -204,6 +209,13 @@ fn mapping_of_a_common_buffer_is_removed() {
 
 fn adapter_of_a_device_that_is_gone() {
     assert_eq!(adapter_in(State::SurpriseRemoved), 0);
+}
+
+fn adapter_of_a_device_that_was_removed() {
+    assert_ne!(adapter_in(State::Removed), 0, "AddDevice is under way");
+    // IRP_MN_REMOVE_DEVICE
+    device::update(PDO, |device| device.reached.note(2));
+    assert_eq!(new_adapter(), 0);
 }
 
 fn partial_mdl_of_an_unlocked_source() {

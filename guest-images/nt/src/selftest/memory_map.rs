@@ -112,6 +112,14 @@ fn contiguous_memory_keeps_its_limits() {
         memory::free_contiguous(address),
         Err(MemoryError::NotMapped)
     );
+    let endless = ContiguousRequest {
+        len_bytes: u64::MAX,
+        ..request
+    };
+    assert_eq!(
+        memory::allocate_contiguous(&endless),
+        Err(MemoryError::Exhausted)
+    );
     let beyond = ContiguousRequest {
         low: GuestPhysAddr::new(1 << 45),
         ..request
