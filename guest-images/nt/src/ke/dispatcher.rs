@@ -69,6 +69,16 @@ impl Foreign<DispatcherHeader> {
         self.write(WAIT_LIST + 8, list_head);
     }
 
+    /// Whether the object was initialized as one of the types and lies where it was: its wait list names
+    /// itself.
+    #[must_use]
+    pub fn is_one_of(self, types: &[ObjectType]) -> bool {
+        let list_head = self.address() + WAIT_LIST as u64;
+        types.contains(&self.object_type())
+            && self.read::<u64>(WAIT_LIST) == list_head
+            && self.read::<u64>(WAIT_LIST + 8) == list_head
+    }
+
     /// The object's type.
     #[must_use]
     pub fn object_type(self) -> ObjectType {
@@ -108,5 +118,25 @@ impl Foreign<DispatcherHeader> {
             _ => {}
         }
         Taken::Normal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::foreign::leak;
+    use super::*;
+
+    #[test]
+    fn object_is_known_by_its_type_and_its_own_wait_list() {
+        const EVENTS: [ObjectType; 2] = [
+            ObjectType::NOTIFICATION_EVENT,
+            ObjectType::SYNCHRONIZATION_EVENT,
+        ];
+        let zeroed = leak(DispatcherHeader::default());
+        assert!(!zeroed.is_one_of(&EVENTS), "type 0 alone is not enough");
+        zeroed.initialize(ObjectType::SYNCHRONIZATION_EVENT, 0x18, 0);
+        assert!(zeroed.is_one_of(&EVENTS));
+        zeroed.initialize(ObjectType::SEMAPHORE, 0x20, 0);
+        assert!(!zeroed.is_one_of(&EVENTS));
     }
 }

@@ -6,9 +6,9 @@ use core::cell::Cell;
 use super::shared::{optional, read_u64};
 use super::status::{self, NtStatus};
 use super::verifier;
-use crate::ke::event::{self, EventKind};
+use crate::ke::event::{self, Event, EventKind};
 use crate::ke::irql::{APC_LEVEL, DISPATCH_LEVEL, current};
-use crate::ke::wait::{self, DispatcherHeader, MAXIMUM_WAIT_OBJECTS, WaitKind};
+use crate::ke::wait::{self, DispatcherHeader, MAXIMUM_WAIT_OBJECTS, ObjectType, WaitKind};
 use crate::ke::{Foreign, mutex, semaphore};
 
 const MUTANT_NOT_OWNED: NtStatus = NtStatus(0xC000_0046);
@@ -27,19 +27,36 @@ pub(super) extern "win64" fn ke_initialize_event(event: u64, kind: u32, is_set: 
 /// `KeSetEvent` (wdm.h). IRQL <= DISPATCH_LEVEL. The previous state. A following wait is not joined to it.
 pub(super) extern "win64" fn ke_set_event(event: u64, _increment: i32, _wait: u8) -> i32 {
     verifier::at_most_dispatch("KeSetEvent");
-    event::set(Foreign::checked(event))
+    checked_event("KeSetEvent", event).map_or(0, event::set)
 }
 
 /// `KeResetEvent` (wdm.h). IRQL <= DISPATCH_LEVEL. The previous state.
 pub(super) extern "win64" fn ke_reset_event(event: u64) -> i32 {
     verifier::at_most_dispatch("KeResetEvent");
-    event::reset(Foreign::checked(event))
+    checked_event("KeResetEvent", event).map_or(0, event::reset)
 }
 
 /// `KeClearEvent` (wdm.h). IRQL <= DISPATCH_LEVEL.
 pub(super) extern "win64" fn ke_clear_event(event: u64) {
     verifier::at_most_dispatch("KeClearEvent");
-    event::reset(Foreign::checked(event));
+    checked_event("KeClearEvent", event).map(event::reset);
+}
+
+/// The event; none, and a violation, where it was never initialized, was moved, or is another object.
+fn checked_event(routine: &str, address: u64) -> Option<Foreign<Event>> {
+    let event = Foreign::<Event>::checked(address);
+    let is_event = event.cast::<DispatcherHeader>().is_one_of(&[
+        ObjectType::NOTIFICATION_EVENT,
+        ObjectType::SYNCHRONIZATION_EVENT,
+    ]);
+    if !is_event {
+        verifier::undocumented_violation(
+            "object-not-initialized",
+            format_args!("{routine} of {address:#x}, which is no initialized event"),
+        );
+        return None;
+    }
+    Some(event)
 }
 
 /// `KeReadStateEvent` (wdm.h). IRQL <= DISPATCH_LEVEL.
