@@ -36,7 +36,7 @@ pub enum BusAnswer {
     AtOnce,
     /// Marked pending, and completed from a DPC.
     Pending,
-    /// Marked pending and never completed: the control of what finds that.
+    /// SET_POWER is marked pending and never completed: the control of what finds that.
     Never,
 }
 

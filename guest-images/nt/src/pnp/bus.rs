@@ -139,12 +139,13 @@ fn finish(irp: &Irp, status: NtStatus) -> NtStatus {
 /// Completes when the command line's `bus=` says.
 fn finish_in_time(irp: &Irp, stack: &IoStackLocation, status: NtStatus) -> NtStatus {
     let answer = boot::info().map_or(BusAnswer::AtOnce, |info| info.options.bus);
-    if answer == BusAnswer::AtOnce {
+    let is_lost = answer == BusAnswer::Never && stack.major_function.get() == IRP_MJ_POWER;
+    if answer == BusAnswer::AtOnce || (answer == BusAnswer::Never && !is_lost) {
         return finish(irp, status);
     }
     stack.control.set(stack.control.get() | SL_PENDING_RETURNED);
     irp.status.set(status);
-    if answer == BusAnswer::Pending && !later::complete(irp) {
+    if !is_lost && !later::complete(irp) {
         io_irp::complete(irp);
     }
     status::PENDING

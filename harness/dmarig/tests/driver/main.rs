@@ -35,13 +35,19 @@ type Test = fn() -> Result<(), Failed>;
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: [(&str, Test); 13] = [
+    let tests: [(&str, Test); 16] = [
         ("program_runs_at_the_irql_of_its_context", contexts),
         ("early_programs_run_in_add_device_and_start", early_programs),
         (
             "power_down_ends_transfers_and_power_up_restores_rings",
             power,
         ),
+        (
+            "system_sleep_and_wake_run_the_drivers_own_device_requests",
+            system_power,
+        ),
+        ("bus_that_answers_later_changes_nothing", slow_bus),
+        ("request_that_the_bus_loses_ends_the_run", lost_request),
         ("cancelled_queries_change_nothing", cancelled_queries),
         ("stop_releases_what_lies_on_the_device", stop_and_start),
         ("surprise_removal_and_remove_run_their_programs", removal),
@@ -205,7 +211,7 @@ fn early_programs() -> Result<(), Failed> {
     let mut rig = Rig::boot(Setup {
         add_device: &add_device,
         start_device: &start_device,
-        device_file: None,
+        ..Setup::default()
     });
     let added = rig
         .fetch(mb::CONTEXT_ADD_DEVICE, &add_device)
@@ -246,6 +252,53 @@ fn power() -> Result<(), Failed> {
     );
     expect_moved(&rig.run(&by_ring), 0);
     rig.finish();
+    Ok(())
+}
+
+fn system_power() -> Result<(), Failed> {
+    let mut rig = Rig::boot(Setup::default());
+    prepare(&mut rig);
+    let by_ring = [verify(RING_CHANNEL, TransferMode::RingInterrupt)];
+    rig.command("power s3 dut0");
+    expect_outcomes(&rig.run(&by_ring), &[op::OUTCOME_NO_DEVICE]);
+    rig.command("power s0 dut0");
+    expect_moved(&rig.run(&by_ring), 0);
+    rig.finish();
+    Ok(())
+}
+
+/// START, the cancels and SET_POWER pend in the bus driver and end in a DPC: the driver waits for the ones,
+/// and finishes the others in a work item.
+fn slow_bus() -> Result<(), Failed> {
+    let mut rig = Rig::boot(Setup {
+        words: "bus=pending",
+        ..Setup::default()
+    });
+    prepare(&mut rig);
+    let by_ring = [verify(RING_CHANNEL, TransferMode::RingInterrupt)];
+    for line in [
+        "power d3 dut0",
+        "power d0 dut0",
+        "power s3 dut0",
+        "power s0 dut0",
+        "pnp query-stop dut0",
+        "pnp cancel-stop dut0",
+        "pnp query-remove dut0",
+        "pnp cancel-remove dut0",
+    ] {
+        rig.command(line);
+    }
+    expect_moved(&rig.run(&by_ring), 0);
+    rig.finish();
+    Ok(())
+}
+
+fn lost_request() -> Result<(), Failed> {
+    let rig = Rig::boot(Setup {
+        words: "bus=never irp-deadline=1",
+        ..Setup::default()
+    });
+    rig.end_with("power d3 dut0", "irp-not-completed");
     Ok(())
 }
 

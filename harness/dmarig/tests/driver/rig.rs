@@ -32,6 +32,8 @@ const DEADLINE_MS: u32 = 20_000;
 /// What makes a boot special.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Setup<'a> {
+    /// More words for the kernel's command line.
+    pub words: &'a str,
     /// Text of the device file.
     pub device_file: Option<&'a str>,
     /// Programs for AddDevice and START_DEVICE.
@@ -98,7 +100,7 @@ impl Rig {
             memory_mib: nt::MEMORY_MIB,
             kernel: image("nt-kernel.elf"),
             initrd: Some(path("boot.cpio")),
-            append: nt::command_line(Remapping::On, "dmarig.sys", None),
+            append: nt::command_line(Remapping::On, "dmarig.sys", None) + " " + setup.words,
             functions: [("control", "cf"), ("dut0", "dut0")]
                 .map(|(id, socket)| VfioUserFunction {
                     id: id.into(),
@@ -230,6 +232,14 @@ impl Rig {
                 .any(|o| event["event"] == *o)
         };
         assert_eq!(self.events.iter().find(odd), None);
+    }
+
+    /// Gives a command under which the guest ends with a finding.
+    pub fn end_with(mut self, line: &str, finding: &str) {
+        writeln!(self.com1, "{line}").expect("the guest reads");
+        self.await_event(|event| event["event"] == "finding" && event["id"] == finding);
+        let status = self.qemu.wait(DEADLINE).expect("QEMU ends");
+        assert_eq!(GuestExit::from_status(status), GuestExit::BugCheck);
     }
 
     fn await_event(&mut self, mut is_it: impl FnMut(&Value) -> bool) -> Value {
