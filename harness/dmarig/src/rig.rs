@@ -187,12 +187,7 @@ impl MachineRig {
 
     /// The violations that the ledger had no room for since the last time, as one.
     fn newly_dropped(&mut self, dropped: u64) -> Option<Violation> {
-        // Less than before: the ledger was cleared meanwhile.
-        let more = if dropped < self.dropped_violations {
-            dropped
-        } else {
-            dropped - self.dropped_violations
-        };
+        let more = growth(self.dropped_violations, dropped);
         self.dropped_violations = dropped;
         (more > 0).then(|| Violation {
             kind: "ledger-full".into(),
@@ -356,7 +351,28 @@ fn violation(violation: &control_api::ledger::Violation) -> Violation {
     }
 }
 
+/// How much was added to a count that a clearing of the ledger sets back to zero.
+const fn growth(before: u64, now: u64) -> u64 {
+    match now.checked_sub(before) {
+        Some(more) => more,
+        None => now,
+    }
+}
+
 /// A deadline as the control socket counts it.
 pub fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropped_violations_count_once_and_again_after_a_clear() {
+        assert_eq!(growth(0, 0), 0);
+        assert_eq!(growth(2, 5), 3);
+        assert_eq!(growth(5, 5), 0);
+        assert_eq!(growth(5, 2), 2);
+    }
 }
