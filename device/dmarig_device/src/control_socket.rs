@@ -17,12 +17,13 @@ use serde_json::Value;
 use tracing::{debug, warn};
 use vfio_user::{ListenError, Listener};
 
+use crate::port::MAX_ACCEPTS_PER_STEP;
 use client::Client;
 pub use client::Incoming;
 
 /// Most clients at a time.
 pub const MAX_CLIENTS: usize = 8;
-/// Requests of one client that may wait for their answer.
+/// Requests of one client that may wait for their answer; further lines stay unread until then.
 pub const MAX_OPEN_REQUESTS: usize = 64;
 /// How long a client may take nothing while an answer waits.
 pub const SLOW_READER_LIMIT: Duration = Duration::from_secs(5);
@@ -61,6 +62,7 @@ pub struct ControlSocket {
     clients: BTreeMap<ClientId, Client>,
     last_client: u32,
     slow_clients: u64,
+    refused_clients: u64,
 }
 
 impl ControlSocket {
@@ -74,17 +76,25 @@ impl ControlSocket {
             clients: BTreeMap::new(),
             last_client: 0,
             slow_clients: 0,
+            refused_clients: 0,
         })
     }
 
-    /// Takes waiting clients; those above [`MAX_CLIENTS`] are hung up on.
+    /// Takes some waiting clients; those above [`MAX_CLIENTS`] are hung up on.
     ///
     /// # Errors
     /// When the process is out of descriptors or memory.
     pub fn accept(&mut self, now: Instant) -> Result<(), ListenError> {
-        while let Some(socket) = self.listener.accept_socket()? {
+        for _ in 0..MAX_ACCEPTS_PER_STEP {
+            let Some(socket) = self.listener.accept_socket()? else {
+                break;
+            };
             if self.clients.len() >= MAX_CLIENTS {
-                warn!(max = MAX_CLIENTS, "control client refused: too many");
+                self.refused_clients += 1;
+                if self.refused_clients.is_power_of_two() {
+                    let n = self.refused_clients;
+                    warn!(max = MAX_CLIENTS, n, "control client refused: too many");
+                }
                 continue;
             }
             self.last_client = self.last_client.wrapping_add(1);
@@ -99,7 +109,16 @@ impl ControlSocket {
         let Some(client) = self.clients.get_mut(&id) else {
             return Vec::new();
         };
-        let incoming = client.receive(now);
+        client.receive();
+        self.take_requests(id, now)
+    }
+
+    /// The requests that a client has sent and that there was no room for until now.
+    pub fn take_requests(&mut self, id: ClientId, now: Instant) -> Vec<(Caller, Incoming)> {
+        let Some(client) = self.clients.get_mut(&id) else {
+            return Vec::new();
+        };
+        let incoming = client.take_requests(now);
         self.drop_if_done(id);
         incoming
             .into_iter()
@@ -111,6 +130,13 @@ impl ControlSocket {
                 (caller, incoming)
             })
             .collect()
+    }
+
+    /// The first client for which [`Self::take_requests`] has something.
+    #[must_use]
+    pub fn client_with_requests(&self) -> Option<ClientId> {
+        let mut clients = self.clients.iter();
+        clients.find_map(|(id, client)| client.has_requests().then_some(*id))
     }
 
     /// Sends what waits for a client.

@@ -13,6 +13,10 @@ use vfio_user::{Connection, ConnectionError, DeviceModel, ListenError, Listener,
 
 use crate::readiness::Readiness;
 
+/// Connections taken or refused in one step, so that a peer that connects without end cannot keep the
+/// loop from the others. A listener with more in its backlog stays readable.
+pub(crate) const MAX_ACCEPTS_PER_STEP: usize = 4;
+
 /// Totals of a port since the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortCounters {
@@ -55,15 +59,21 @@ impl<M: DeviceModel> Port<M> {
         })
     }
 
-    /// Takes a waiting QEMU, or hangs up on it if one is there already.
+    /// Takes a waiting QEMU, or hangs up on it if one is there already; some of them in one call.
     ///
     /// # Errors
     /// When the process is out of descriptors or memory.
     pub fn accept(&mut self) -> Result<(), ListenError> {
-        while let Some(connection) = self.listener.accept()? {
+        for _ in 0..MAX_ACCEPTS_PER_STEP {
+            let Some(connection) = self.listener.accept()? else {
+                break;
+            };
             if self.connection.is_some() {
                 self.ended.refused_connections += 1;
-                warn!(function = %self.name, "second connection refused: one QEMU a socket");
+                let n = self.ended.refused_connections;
+                if n.is_power_of_two() {
+                    warn!(function = %self.name, n, "second connection refused: one QEMU a socket");
+                }
                 continue;
             }
             self.generation = self.generation.wrapping_add(1);

@@ -16,7 +16,7 @@ use tracing::warn;
 use vfio_user::ListenError;
 
 use crate::control_function::ControlFunction;
-use crate::control_socket::{ClientId, ControlSocket};
+use crate::control_socket::{Caller, ClientId, ControlSocket, Incoming};
 use crate::dut::Dut;
 use crate::methods;
 use crate::port::{Port, chain};
@@ -108,6 +108,7 @@ impl Rig {
             Event::ControlReady(client, readiness) => self.serve_client(client, readiness, now),
             Event::Tick => {}
         }
+        self.serve_waiting_lines(now);
         let has_more = settle::settle(self, now);
         self.next(has_more)
     }
@@ -210,7 +211,7 @@ impl Rig {
     /// Answers a request of the control socket.
     pub(crate) fn answer(
         &mut self,
-        caller: crate::control_socket::Caller,
+        caller: Caller,
         outcome: Result<Value, RpcError>,
         now: Instant,
     ) {
@@ -254,21 +255,39 @@ impl Rig {
         }
         if readiness.readable {
             let requests = socket.on_readable(client, now);
-            for (caller, incoming) in requests {
-                if let Some(outcome) = methods::dispatch(self, caller, incoming, now) {
-                    self.answer(caller, outcome, now);
-                }
-            }
+            self.dispatch(requests, now);
         } else if readiness.hung_up {
             socket.on_hang_up(client);
         }
+    }
+
+    /// Takes lines that came when their client had too many requests open.
+    fn serve_waiting_lines(&mut self, now: Instant) {
+        if let (Some(client), Some(socket)) =
+            (self.client_with_requests(), &mut self.control_socket)
+        {
+            let requests = socket.take_requests(client, now);
+            self.dispatch(requests, now);
+        }
+    }
+
+    fn dispatch(&mut self, requests: Vec<(Caller, Incoming)>, now: Instant) {
+        for (caller, incoming) in requests {
+            if let Some(outcome) = methods::dispatch(self, caller, incoming, now) {
+                self.answer(caller, outcome, now);
+            }
+        }
+    }
+
+    fn client_with_requests(&self) -> Option<ClientId> {
+        self.control_socket.as_ref()?.client_with_requests()
     }
 
     fn next(&self, has_more: bool) -> Next {
         if self.is_stopping {
             return Next::Stop;
         }
-        if has_more {
+        if has_more || self.client_with_requests().is_some() {
             return Next::Now;
         }
         let deadlines = [

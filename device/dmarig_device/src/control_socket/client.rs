@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 use control_api::RpcError;
-use control_api::rpc::{self, CODE_INVALID_REQUEST, CODE_LIMIT, CODE_PARSE, MAX_LINE_BYTES};
+use control_api::rpc::{self, CODE_INVALID_REQUEST, CODE_PARSE, MAX_LINE_BYTES};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use serde_json::Value;
@@ -53,8 +53,11 @@ impl Client {
         }
     }
 
-    /// Reads once and takes the lines that are whole.
-    pub(super) fn receive(&mut self, now: Instant) -> Vec<(u64, Incoming)> {
+    /// Reads once, if there is room for what may come.
+    pub(super) fn receive(&mut self) {
+        if !self.wants_read() {
+            return;
+        }
         let mut chunk = [0; READ_SIZE_BYTES];
         match recv(&self.socket, &mut chunk[..], RecvFlags::empty()) {
             Ok((0, _)) => self.input_ended = true,
@@ -62,18 +65,34 @@ impl Client {
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(_) => self.broken = true,
         }
-        let requests = self.take_lines(now);
-        if self.input.len() >= MAX_LINE_BYTES {
-            self.refuse(
-                None,
-                CODE_INVALID_REQUEST,
-                format!("the line is longer than {MAX_LINE_BYTES} bytes; the connection ends"),
-                now,
-            );
-            self.input = Vec::new();
-            self.input_ended = true;
+    }
+
+    /// Takes the lines that are whole, as many as there is room for; the others stay in the input,
+    /// and no more is read until they are taken.
+    pub(super) fn take_requests(&mut self, now: Instant) -> Vec<(u64, Incoming)> {
+        let input = std::mem::take(&mut self.input);
+        let mut rest = input.as_slice();
+        let mut requests = Vec::new();
+        while self.has_room() {
+            let end = rest.iter().position(|&byte| byte == b'\n');
+            if end.unwrap_or(rest.len()) >= MAX_LINE_BYTES {
+                self.refuse_long_line(now);
+                return requests;
+            }
+            let Some(end) = end else { break };
+            let line = &rest[..end];
+            rest = &rest[end + 1..];
+            if !line.iter().all(u8::is_ascii_whitespace) {
+                requests.extend(self.take_request(line, now));
+            }
         }
+        self.input = rest.to_vec();
         requests
+    }
+
+    /// Whether [`Self::take_requests`] would take a line.
+    pub(super) fn has_requests(&self) -> bool {
+        self.has_room() && self.input.contains(&b'\n')
     }
 
     pub(super) fn answer(&mut self, response: &rpc::Response, now: Instant) {
@@ -102,9 +121,7 @@ impl Client {
     }
 
     pub(super) fn wants_read(&self) -> bool {
-        !self.input_ended
-            && self.output.len() < OUTPUT_HIGH_WATER_BYTES
-            && self.open_requests < MAX_OPEN_REQUESTS
+        !self.input_ended && self.has_room() && !self.input.contains(&b'\n')
     }
 
     pub(super) fn wants_write(&self) -> bool {
@@ -118,23 +135,20 @@ impl Client {
 
     /// Whether nothing can be said any more in either direction.
     pub(super) fn is_done(&self) -> bool {
-        self.broken || (self.input_ended && self.output.is_empty() && self.open_requests == 0)
+        let is_silent = self.output.is_empty() && self.open_requests == 0;
+        self.broken || (self.input_ended && is_silent && !self.input.contains(&b'\n'))
     }
 
-    fn take_lines(&mut self, now: Instant) -> Vec<(u64, Incoming)> {
-        let input = std::mem::take(&mut self.input);
-        let Some(end) = input.iter().rposition(|&byte| byte == b'\n') else {
-            self.input = input;
-            return Vec::new();
-        };
-        let mut requests = Vec::new();
-        for line in input[..end].split(|&byte| byte == b'\n') {
-            if !line.iter().all(u8::is_ascii_whitespace) {
-                requests.extend(self.take_request(line, now));
-            }
-        }
-        self.input = input[end + 1..].to_vec();
-        requests
+    /// Whether one more request may be open, and one more answer wait.
+    fn has_room(&self) -> bool {
+        self.output.len() < OUTPUT_HIGH_WATER_BYTES && self.open_requests < MAX_OPEN_REQUESTS
+    }
+
+    fn refuse_long_line(&mut self, now: Instant) {
+        let message =
+            format!("the line is longer than {MAX_LINE_BYTES} bytes; the connection ends");
+        self.refuse(None, CODE_INVALID_REQUEST, message, now);
+        self.input_ended = true;
     }
 
     fn take_request(&mut self, line: &[u8], now: Instant) -> Option<(u64, Incoming)> {
@@ -169,11 +183,6 @@ impl Client {
                 "jsonrpc must be \"2.0\"".into(),
                 now,
             );
-            return None;
-        }
-        if self.open_requests >= MAX_OPEN_REQUESTS {
-            let message = format!("{MAX_OPEN_REQUESTS} requests are open; await an answer first");
-            self.refuse(id, CODE_LIMIT, message, now);
             return None;
         }
         self.open_requests += 1;

@@ -4,11 +4,12 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use control_api::RpcError;
-use control_api::rpc::{CODE_INVALID_REQUEST, CODE_LIMIT, CODE_PARSE, MAX_LINE_BYTES};
+use control_api::rpc::{CODE_INVALID_REQUEST, CODE_PARSE, MAX_LINE_BYTES};
 use serde_json::{Value, json};
 
 use super::{
-    Caller, ClientId, ControlSocket, Incoming, MAX_CLIENTS, MAX_OPEN_REQUESTS, SLOW_READER_LIMIT,
+    Caller, ClientId, ControlSocket, Incoming, MAX_ACCEPTS_PER_STEP, MAX_CLIENTS,
+    MAX_OPEN_REQUESTS, SLOW_READER_LIMIT,
 };
 
 struct Bench {
@@ -208,16 +209,53 @@ fn client_that_does_not_read_is_disconnected_after_the_limit() {
 }
 
 #[test]
-fn open_requests_and_clients_are_bounded() {
+fn clients_are_bounded() {
     let mut bench = Bench::new();
-    let text: String = (0..=MAX_OPEN_REQUESTS as u64).map(request).collect();
-    let (requests, mut reader) = bench.ask(&text);
-    assert_eq!(requests.len(), MAX_OPEN_REQUESTS);
-    assert_eq!(read_answer(&mut reader)["error"]["code"], json!(CODE_LIMIT));
-
-    let clients: Vec<UnixStream> = (1..MAX_CLIENTS).map(|_| bench.connect()).collect();
+    let clients: Vec<UnixStream> = (0..MAX_CLIENTS).map(|_| bench.connect()).collect();
     let mut refused = bench.connect();
     assert_eq!(refused.read(&mut [0]).expect("end of file"), 0);
     assert_eq!(bench.socket.interests().count(), MAX_CLIENTS);
     drop(clients);
+}
+
+#[test]
+fn crowd_that_connects_is_taken_in_several_steps() {
+    let mut bench = Bench::new();
+    let path = bench.folder.path().join("control");
+    // As many as the backlog holds, so that none waits in connect.
+    let connect = |_| UnixStream::connect(&path).expect("connect");
+    let crowd: Vec<UnixStream> = (0..=MAX_ACCEPTS_PER_STEP).map(connect).collect();
+    bench.socket.accept(bench.now).expect("accept");
+    assert_eq!(bench.socket.interests().count(), MAX_ACCEPTS_PER_STEP);
+    bench.socket.accept(bench.now).expect("accept");
+    assert_eq!(bench.socket.interests().count(), crowd.len());
+}
+
+#[test]
+fn requests_beyond_the_limit_wait_for_an_answer_and_none_is_refused() {
+    let mut bench = Bench::new();
+    let n_requests = 200;
+    let text: String = (0..n_requests).map(request).collect();
+    let (mut open, mut reader) = bench.ask(&text);
+    let client = open[0].0.client;
+    reader
+        .get_ref()
+        .shutdown(std::net::Shutdown::Write)
+        .expect("shutdown");
+    assert_eq!(open.len(), MAX_OPEN_REQUESTS);
+    assert_eq!(bench.socket.client_with_requests(), None);
+    for id in 0..n_requests {
+        assert!(!open.is_empty(), "request {id} is open");
+        let (caller, _) = open.remove(0);
+        bench.socket.answer(caller, Ok(json!("done")), bench.now);
+        let answer = read_answer(&mut reader);
+        assert_eq!(
+            (&answer["id"], &answer["result"]),
+            (&json!(id), &json!("done"))
+        );
+        open.extend(bench.socket.take_requests(client, bench.now));
+        open.extend(bench.socket.on_readable(client, bench.now));
+        assert!(open.len() <= MAX_OPEN_REQUESTS);
+    }
+    assert!(!bench.socket.has_client(client), "all is said");
 }
