@@ -8,8 +8,7 @@ use rustix::process::Signal;
 
 use crate::child::{DeviceProcess, PATIENCE, command, wait_until};
 
-#[test]
-fn stop_and_signals_end_it_with_zero_and_leave_no_socket() {
+pub fn stop_and_signals_end_it_with_zero_and_leave_no_socket() {
     let mut process = DeviceProcess::start(&[]);
     process.harness().call(&Stop {}, PATIENCE).expect("answer");
     assert_eq!(process.wait().code(), Some(0));
@@ -22,8 +21,7 @@ fn stop_and_signals_end_it_with_zero_and_leave_no_socket() {
     }
 }
 
-#[test]
-fn killed_process_leaves_sockets_that_the_next_one_replaces() {
+pub fn killed_process_leaves_sockets_that_the_next_one_replaces() {
     let mut process = DeviceProcess::start(&[]);
     process.signal(Signal::KILL);
     assert_eq!(process.wait().code(), None);
@@ -37,8 +35,7 @@ fn killed_process_leaves_sockets_that_the_next_one_replaces() {
     next.wait().expect("end");
 }
 
-#[test]
-fn killed_parent_takes_the_process_and_its_sockets_along() {
+pub fn killed_parent_takes_the_process_and_its_sockets_along() {
     let folder = tempfile::tempdir().expect("folder");
     let device = command(folder.path());
     let mut parent = Command::new("sh")
@@ -56,8 +53,7 @@ fn killed_parent_takes_the_process_and_its_sockets_along() {
     });
 }
 
-#[test]
-fn taken_socket_is_an_environment_error() {
+pub fn taken_socket_is_an_environment_error() {
     let process = DeviceProcess::start(&[]);
     let output = run(&mut command(process.folder.path()));
     assert_eq!(output.status.code(), Some(3));
@@ -67,8 +63,7 @@ fn taken_socket_is_an_environment_error() {
     assert_eq!(process.files().len(), 3, "the sockets are the first one's");
 }
 
-#[test]
-fn wrong_use_and_wrong_device_file_are_usage_errors() {
+pub fn wrong_use_and_wrong_device_file_are_usage_errors() {
     let folder = tempfile::tempdir().expect("folder");
     let file = folder.path().join("device.toml");
     fs::write(&file, "[interrupts]\nmsix_vectors = 9\n").expect("file");

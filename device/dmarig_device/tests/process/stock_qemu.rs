@@ -1,5 +1,6 @@
 //! Stock QEMU realizes both functions. Needs `DMARIG_QEMU`, the path of a QEMU 11.1 or newer.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,12 +10,19 @@ use control_api::request::{MappingsSummary, Status};
 
 use crate::child::{DeviceProcess, PATIENCE, wait_for, wait_until};
 
-#[test]
-fn stock_qemu_realizes_both_functions_and_maps_its_memory() {
-    let Some(qemu) = std::env::var_os("DMARIG_QEMU") else {
-        eprintln!("skipped: DMARIG_QEMU does not name a QEMU 11.1 or newer");
-        return;
-    };
+/// Why this cannot run here, if it cannot.
+pub fn missing() -> Option<&'static str> {
+    qemu()
+        .is_none()
+        .then_some("DMARIG_QEMU does not name a QEMU 11.1 or newer")
+}
+
+fn qemu() -> Option<OsString> {
+    std::env::var_os("DMARIG_QEMU")
+}
+
+pub fn stock_qemu_realizes_both_functions_and_maps_its_memory() {
+    let qemu = qemu().expect("asked for before the test is run");
     let process = DeviceProcess::start(&[]);
     let output = process.path("qemu-output");
     let file = std::fs::File::create(&output).expect("file");
