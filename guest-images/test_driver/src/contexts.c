@@ -5,7 +5,7 @@
  * Who runs a program holds the driver's lock. DPC and interrupt run on behalf of the control thread,
  * which holds it and waits for them.
  */
-#include "driver.h"
+#include "front.h"
 
 /* Internal request of the control thread to itself: run the program of the context. */
 #define IOCTL_RUN_PROGRAM CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_NEITHER, FILE_ANY_ACCESS)
@@ -86,10 +86,9 @@ static void run_in_dpc(struct errand *errand)
     KeFlushQueuedDpcs();
 }
 
-static BOOLEAN NTAPI errand_in_interrupt(PVOID context)
+static void errand_in_interrupt(void *context)
 {
     run_errand(context, ISR_BUDGET_US);
-    return TRUE;
 }
 
 /* At the IRQL and under the lock of the first connected interrupt of a device under test. */
@@ -97,8 +96,8 @@ static void run_in_interrupt(struct errand *errand)
 {
     for (uint32_t i = 0; i < MAX_DUTS; i++) {
         struct device *device = g_driver.duts[i];
-        if (device != NULL && device->hardware && device->interrupt.object != NULL) {
-            (void)KeSynchronizeExecution(device->interrupt.object, errand_in_interrupt, errand);
+        if (device != NULL && device->hardware &&
+            front_run_in_interrupt(device, errand_in_interrupt, errand)) {
             return;
         }
     }
@@ -121,10 +120,9 @@ static void run_in_dispatch(struct device *control, struct errand *errand)
     }
 }
 
-NTSTATUS context_run_dispatched(struct device *control, PIRP irp)
+NTSTATUS context_run_dispatched(PIRP irp)
 {
     PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
-    UNREFERENCED_PARAMETER(control);
     if (stack->Parameters.DeviceIoControl.IoControlCode != IOCTL_RUN_PROGRAM ||
         stack->Parameters.DeviceIoControl.InputBufferLength != sizeof(struct errand) ||
         irp->RequestorMode != KernelMode) {

@@ -1,8 +1,11 @@
 /*
  * The driver's own state and the faces of its parts.
  *
- * One device extension (struct device) for both functions; the driver as a whole has one lock, one
- * slot table and the stored programs (struct driver).
+ * Two drivers are built from these files: one lives in WDM (wdm/), the other in KMDF (kmdf/). What
+ * either of them does for the shared part is in front.h.
+ *
+ * One struct device for both functions, which lies at the start of the front's own; the driver as a
+ * whole has one lock, one slot table and the stored programs (struct driver).
  */
 #pragma once
 
@@ -51,10 +54,7 @@ enum interrupt_mode { INTERRUPT_NONE, INTERRUPT_LINE, INTERRUPT_MESSAGE };
 
 struct interrupt {
     enum interrupt_mode mode;
-    uint32_t vectors; /* granted; 1 for a line */
-    PVOID connection; /* IO_INTERRUPT_MESSAGE_INFO or KINTERRUPT */
-    PKINTERRUPT object;
-    KDPC dpc;
+    uint32_t vectors;      /* granted; 1 for a line */
     volatile LONG pending; /* bits of vectors or channels that the DPC has to handle */
     volatile LONG serviced;
 };
@@ -89,19 +89,11 @@ struct dut {
 struct device {
     enum device_role role;
     enum pnp_state state;
-    enum pnp_state state_before_query;
     PDEVICE_OBJECT self;
     PDEVICE_OBJECT pdo;
-    PDEVICE_OBJECT lower;
-    IO_REMOVE_LOCK remove_lock;
-    /* Synchronization event, signaled when free: held from step to step by who starts or stops the
-     * hardware or takes it into or out of D0, since power requests come beside those of PnP. Taken
-     * before the driver's lock; programs never take it. */
-    KEVENT transition;
-    bool hardware; /* resources are mapped, interrupts connected; changed under the driver's lock */
+    bool hardware; /* resources are mapped; changed under the driver's lock */
     bool in_d0;
     DEVICE_POWER_STATE power_state;
-    PIO_WORKITEM power_work;
     struct interrupt interrupt;
     struct control control;
     struct dut dut;
@@ -133,34 +125,45 @@ extern struct driver g_driver;
 /* One line to the debugger. */
 #define LOG(...) DbgPrintEx(DPFLTR_IHVDRIVER_ID, DPFLTR_ERROR_LEVEL, "dmarig: " __VA_ARGS__)
 
-/* entry.c */
+/* driver.c */
+/* Makes the slot table and reads the service's Parameters key. */
+NTSTATUS driver_initialize(PUNICODE_STRING service_path);
+/* The last device has released the objects before. */
+void driver_uninitialize(void);
 void driver_lock(void);
 void driver_lock_soon(void); /* the same, and asks the control thread's program to end */
 void driver_unlock(void);
-NTSTATUS NTAPI dispatch_pass_down(PDEVICE_OBJECT object, PIRP irp);
 
 /* registry.c */
 void registry_read_parameters(PUNICODE_STRING service_path);
 
-/* pnp.c, power.c */
-NTSTATUS NTAPI dispatch_pnp(PDEVICE_OBJECT object, PIRP irp);
-NTSTATUS NTAPI dispatch_power(PDEVICE_OBJECT object, PIRP irp);
-NTSTATUS NTAPI add_device(PDRIVER_OBJECT driver, PDEVICE_OBJECT pdo);
+/* device.c */
+/* What the hardware IDs of the physical device object say. */
+enum device_role device_role_of(PDEVICE_OBJECT pdo);
+/* For a device of zeros, once. */
+void device_initialize(struct device *device, enum device_role role, PDEVICE_OBJECT self,
+                       PDEVICE_OBJECT pdo);
+/* Gives the device its place in the driver; false when there is none left. */
+bool device_enlist(struct device *device);
 /* Takes the device out of the driver; the last one releases every object. The caller holds the lock. */
 void device_delist(struct device *device);
-void power_initialize(struct device *device);
-void power_uninitialize(struct device *device);
-void power_note(struct device *device, DEVICE_POWER_STATE state);
 
-/* hardware.c: resources, interrupts and registers of either function */
-void transition_begin(struct device *device);
-void transition_end(struct device *device);
-NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated);
-/* The way to PNP_STOPPED, PNP_SURPRISE_REMOVED or PNP_REMOVED, in which the device then is. */
-void hardware_stop(struct device *device, enum pnp_state state);
-/* These two within a transition. */
-void hardware_enter_d0(struct device *device);
-void hardware_leave_d0(struct device *device);
+/* hardware.c: resources and registers of either function. The front calls these one at a time. */
+/* Maps the BARs and reads the ID registers. */
+NTSTATUS hardware_map(struct device *device, PCM_RESOURCE_LIST translated);
+void hardware_unmap(struct device *device);
+/* From here on programs may use registers. */
+void hardware_show(struct device *device);
+/* Releases what lies on the device and hides from programs all that goes now: its registers and
+ * interrupts, or, in PNP_REMOVED, the whole device. `state` is its next state. True when there is
+ * hardware for the caller to let go of. */
+bool hardware_hide(struct device *device, enum pnp_state state);
+/* The engine of a device under test from a reset on; from here on transfers are possible. */
+void hardware_enable(struct device *device);
+/* No transfers from here on; the engine is reset. */
+void hardware_disable(struct device *device);
+/* Interrupts of an engine that has been reset, as far as any are connected. */
+void hardware_enable_interrupts(struct device *device);
 /* Resets the engine of a device under test: nothing of it accesses memory any more. Rings and
  * interrupts are off afterwards. The caller holds the lock. */
 void quiesce_device(struct device *device);
@@ -171,16 +174,19 @@ void end_given_up_requests(void);
 /* ops_ring.c */
 void ring_restart_all(struct device *device);
 
-/* interrupt.c */
-void interrupt_connect(struct device *device);
-void interrupt_disconnect(struct device *device);
+/* interrupt.c: what either front's routines do */
+/* In the service routine: takes the cause of `vector`; true when there is work for the DPC. */
+bool interrupt_service(struct device *device, uint32_t vector);
+/* In the DPC: wakes who waits for it. */
+void interrupt_finish(struct device *device);
 
 /* control.c */
 NTSTATUS control_start(struct device *device);
 void control_stop(struct device *device);
 
 /* contexts.c */
-NTSTATUS context_run_dispatched(struct device *control, PIRP irp);
+/* The request that the control thread has sent itself; the caller completes it. */
+NTSTATUS context_run_dispatched(PIRP irp);
 uint32_t context_run(struct device *control, const uint8_t *program, uint32_t length_bytes,
                      uint8_t *response);
 void context_run_stored(uint16_t context);

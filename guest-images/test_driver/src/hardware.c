@@ -1,22 +1,8 @@
-/* Resources of both functions, and the steps into and out of D0. */
+/* Resources and registers of both functions. */
 #include "driver.h"
 
 /* Resource descriptors that are looked at. */
 #define MAX_DESCRIPTORS 32
-
-static void stop(struct device *device, enum pnp_state state);
-static void enable_dut(struct device *device);
-
-void transition_begin(struct device *device)
-{
-    /* Its holders wait for nothing but the driver's lock and the control thread, which both end. */
-    (void)KeWaitForSingleObject(&device->transition, Executive, KernelMode, FALSE, NULL);
-}
-
-void transition_end(struct device *device)
-{
-    (void)KeSetEvent(&device->transition, IO_NO_INCREMENT, FALSE);
-}
 
 /* The first memory range of that length; BARs of one function all differ in length. */
 static bool find_bar(PCM_RESOURCE_LIST resources, uint64_t length, struct bar *bar)
@@ -53,7 +39,7 @@ static void unmap_bar(struct bar *bar)
     }
 }
 
-static void unmap(struct device *device)
+void hardware_unmap(struct device *device)
 {
     unmap_bar(&device->dut.registers);
     unmap_bar(&device->control.registers);
@@ -87,44 +73,24 @@ static NTSTATUS map_control(struct device *device, PCM_RESOURCE_LIST resources)
     return status;
 }
 
-static NTSTATUS start(struct device *device, PCM_RESOURCE_LIST translated)
+NTSTATUS hardware_map(struct device *device, PCM_RESOURCE_LIST translated)
 {
     NTSTATUS status = device->role == ROLE_DUT ? map_dut(device, translated)
                                                : map_control(device, translated);
     if (!NT_SUCCESS(status)) {
-        unmap(device);
-        return status;
+        hardware_unmap(device);
     }
-    interrupt_connect(device);
+    return status;
+}
+
+void hardware_show(struct device *device)
+{
     driver_lock();
     device->hardware = true;
     driver_unlock();
-    power_note(device, PowerDeviceD0);
-    if (device->role == ROLE_DUT) {
-        enable_dut(device);
-        context_run_stored(DMARIG_CONTEXT_START_DEVICE);
-        context_run_stored(DMARIG_CONTEXT_D0_ENTRY);
-        return STATUS_SUCCESS;
-    }
-    status = control_start(device);
-    if (!NT_SUCCESS(status)) {
-        stop(device, PNP_STOPPED);
-    }
-    return status;
 }
 
-NTSTATUS hardware_start(struct device *device, PCM_RESOURCE_LIST translated)
-{
-    transition_begin(device);
-    NTSTATUS status = start(device, translated);
-    transition_end(device);
-    return status;
-}
-
-/* Releases what lies on the device and hides from programs, which hold the lock, all that goes now:
- * its registers and interrupts, or the whole device. True when there is hardware for the caller to let
- * go of. */
-static bool take_hardware(struct device *device, enum pnp_state state)
+bool hardware_hide(struct device *device, enum pnp_state state)
 {
     driver_lock_soon();
     device->state = state;
@@ -145,34 +111,6 @@ static bool take_hardware(struct device *device, enum pnp_state state)
     return had_hardware;
 }
 
-static uint16_t context_of(enum pnp_state state)
-{
-    return state == PNP_SURPRISE_REMOVED ? DMARIG_CONTEXT_SURPRISE_REMOVAL
-           : state == PNP_REMOVED        ? DMARIG_CONTEXT_REMOVE
-                                         : DMARIG_CONTEXT_STOP;
-}
-
-static void stop(struct device *device, enum pnp_state state)
-{
-    if (device->hardware && device->in_d0) {
-        hardware_leave_d0(device);
-    }
-    if (device->role == ROLE_DUT) {
-        context_run_stored(context_of(state));
-    }
-    if (take_hardware(device, state)) {
-        interrupt_disconnect(device);
-        unmap(device);
-    }
-}
-
-void hardware_stop(struct device *device, enum pnp_state state)
-{
-    transition_begin(device);
-    stop(device, state);
-    transition_end(device);
-}
-
 void quiesce_device(struct device *device)
 {
     const struct bar *registers = &device->dut.registers;
@@ -185,6 +123,11 @@ void quiesce_device(struct device *device)
 static void set_up_engine(struct device *device)
 {
     ring_restart_all(device);
+    hardware_enable_interrupts(device);
+}
+
+void hardware_enable_interrupts(struct device *device)
+{
     if (device->interrupt.mode != INTERRUPT_NONE) {
         write_u32(&device->dut.registers, DMARIG_REG_INTERRUPT_ENABLE,
                   (1u << DMARIG_DUT_CHANNELS) - 1);
@@ -215,33 +158,18 @@ void end_given_up_requests(void)
     }
 }
 
-/* From here on transfers are possible. The engine may still have work of an earlier driver. */
-static void enable_dut(struct device *device)
+void hardware_enable(struct device *device)
 {
     driver_lock();
     device->in_d0 = true;
+    /* The engine may still have work of an earlier driver. */
     quiesce_device(device);
     set_up_engine(device);
     driver_unlock();
 }
 
-void hardware_enter_d0(struct device *device)
+void hardware_disable(struct device *device)
 {
-    if (device->role == ROLE_DUT) {
-        enable_dut(device);
-        context_run_stored(DMARIG_CONTEXT_D0_ENTRY);
-    } else if (!NT_SUCCESS(control_start(device))) {
-        LOG("the control thread did not start again\n");
-    }
-}
-
-void hardware_leave_d0(struct device *device)
-{
-    if (device->role != ROLE_DUT) {
-        control_stop(device);
-        return;
-    }
-    context_run_stored(DMARIG_CONTEXT_D0_EXIT);
     driver_lock_soon();
     device->in_d0 = false;
     quiesce_device(device);

@@ -1,5 +1,5 @@
 /* The operation table: opcode, the highest IRQL at which the DDI behind it may be called, handler. */
-#include "operations.h"
+#include "front.h"
 
 static const struct operation_entry operation_table[] = {
     {DMARIG_OP_PING, IRQL_HIGH, op_ping},
@@ -48,7 +48,7 @@ const struct operation_entry *operation_find(uint16_t opcode)
             return &operation_table[i];
         }
     }
-    return NULL;
+    return front_operation_find(opcode);
 }
 
 struct device *dut_present(uint32_t number)

@@ -1,4 +1,8 @@
-//! `cargo xtask driver`: builds `dmarig.sys` with clang and LLD from Debian's mingw headers.
+//! `cargo xtask driver`: builds `dmarig.sys` and `dmarig-kmdf.sys` with clang and LLD from Debian's
+//! mingw headers.
+//!
+//! Both share the files of `src/`; what makes one a WDM and the other a KMDF driver lies in a folder
+//! below, the [`Front`].
 //!
 //! Import libraries come from the committed `.def` files, so nothing of a Windows SDK is needed. The
 //! linker's image gets a checksum and no time stamp: equal sources give equal bytes.
@@ -20,9 +24,6 @@ const HEADER_FOLDERS: [&str; 2] = [
     "/usr/share/mingw-w64/include",
     "/usr/x86_64-w64-mingw32/include",
 ];
-
-/// The lists of imports, each of which becomes an import library.
-const IMPORT_LISTS: [&str; 2] = ["ntoskrnl", "hal"];
 
 /// Compiler flags that do not depend on paths.
 const COMPILE_FLAGS: [&str; 17] = [
@@ -48,11 +49,10 @@ const COMPILE_FLAGS: [&str; 17] = [
 ];
 
 /// Linker flags that do not depend on paths.
-const LINK_FLAGS: [&str; 11] = [
+const LINK_FLAGS: [&str; 10] = [
     "/driver:wdm",
     "/subsystem:native,10.00",
     "/machine:x64",
-    "/entry:DriverEntry",
     "/nodefaultlib",
     "/base:0x140000000",
     "/dynamicbase",
@@ -62,8 +62,51 @@ const LINK_FLAGS: [&str; 11] = [
     "/nologo",
 ];
 
-/// File name of the driver.
-const IMAGE: &str = "dmarig.sys";
+/// What turns the shared files into a driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// `dmarig.sys`.
+    Wdm,
+    /// `dmarig-kmdf.sys`.
+    Kmdf,
+}
+
+impl Front {
+    /// All drivers.
+    pub const ALL: [Self; 1] = [Self::Wdm];
+
+    /// File name of the driver.
+    #[must_use]
+    pub const fn image(self) -> &'static str {
+        match self {
+            Self::Wdm => "dmarig.sys",
+            Self::Kmdf => "dmarig-kmdf.sys",
+        }
+    }
+
+    /// Its folder below `src/`.
+    const fn folder(self) -> &'static str {
+        match self {
+            Self::Wdm => "wdm",
+            Self::Kmdf => "kmdf",
+        }
+    }
+
+    const fn entry(self) -> &'static str {
+        match self {
+            Self::Wdm => "/entry:DriverEntry",
+            Self::Kmdf => "/entry:FxDriverEntry",
+        }
+    }
+
+    /// The lists of imports, each of which becomes an import library.
+    const fn import_lists(self) -> &'static [&'static str] {
+        match self {
+            Self::Wdm => &["ntoskrnl", "hal"],
+            Self::Kmdf => &["ntoskrnl", "hal", "wdfldr"],
+        }
+    }
+}
 
 /// Which tools build the driver.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -81,42 +124,56 @@ pub struct DriverArgs {
     pub toolchain: Toolchain,
 }
 
-/// Builds the driver into the folder of guest images and prints its path.
+/// Builds both drivers into the folder of guest images and prints their paths.
 ///
 /// # Errors
 /// A tool or header is missing, or a tool reports an error.
 pub fn run(_args: &DriverArgs) -> Result<()> {
     let output = paths::guest_output();
-    let image = output.join(IMAGE);
-    if !is_current(&image)? {
+    let mut current = true;
+    for front in Front::ALL {
+        current &= is_current(&output.join(front.image()))?;
+    }
+    if !current {
         build(&output)?;
     }
-    println!("{}", image.display());
+    for front in Front::ALL {
+        println!("{}", output.join(front.image()).display());
+    }
     Ok(())
 }
 
-/// Builds the driver into `output` and gives the path of `dmarig.sys`.
+/// Builds both drivers into `output`.
 ///
 /// # Errors
 /// As [`run`].
-pub fn build(output: &Path) -> Result<PathBuf> {
-    let objects = output.join("dmarig");
-    fs::create_dir_all(&objects)
-        .with_context(|| format!("cannot make the folder {}", objects.display()))?;
-    let mut inputs = compile_all(&sources()?, &objects, &header_folder()?)?;
-    for list in IMPORT_LISTS {
-        inputs.push(import_library(list, &objects)?);
+pub fn build(output: &Path) -> Result<()> {
+    let headers = header_folder()?;
+    let shared = compile_all(&sources("")?, &folder(output, "dmarig")?, &headers)?;
+    for front in Front::ALL {
+        let objects = folder(output, &format!("dmarig-{}", front.folder()))?;
+        let mut inputs = compile_all(&sources(front.folder())?, &objects, &headers)?;
+        inputs.extend(shared.iter().cloned());
+        for list in front.import_lists() {
+            inputs.push(import_library(list, &objects)?);
+        }
+        let image = link(front, &inputs, &objects)?;
+        install(&image, &output.join(front.image()))?;
     }
-    let image = link(&inputs, &objects)?;
-    install(&image, &output.join(IMAGE))
+    Ok(())
 }
 
-/// The driver's C files, in the order of their names.
-///
-/// # Errors
-/// The folder cannot be read.
-pub fn sources() -> Result<Vec<PathBuf>> {
-    let folder = paths::test_driver().join("src");
+/// A folder for what the build leaves on its way.
+fn folder(output: &Path, name: &str) -> Result<PathBuf> {
+    let folder = output.join(name);
+    fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// The C files of a folder below the driver's `src/`, in the order of their names.
+fn sources(below: &str) -> Result<Vec<PathBuf>> {
+    let folder = paths::test_driver().join("src").join(below);
     let mut files = Vec::new();
     for entry in
         fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
@@ -160,7 +217,11 @@ fn is_current(image: &Path) -> Result<bool> {
     let driver = paths::test_driver();
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut newest = program.metadata()?.modified()?;
-    for folder in [driver.clone(), driver.join("src"), driver.join("include")] {
+    let sources = driver.join("src");
+    let fronts = Front::ALL.map(|front| sources.join(front.folder()));
+    let mut folders = vec![driver.join("include"), driver, sources];
+    folders.extend(fronts);
+    for folder in folders {
         newest = newest.max(newest_in(&folder)?);
     }
     Ok(made > newest)
@@ -247,11 +308,12 @@ fn import_library(list: &str, objects: &Path) -> Result<PathBuf> {
     Ok(library)
 }
 
-fn link(inputs: &[PathBuf], objects: &Path) -> Result<PathBuf> {
-    let image = objects.join("dmarig.unfinished");
+fn link(front: Front, inputs: &[PathBuf], objects: &Path) -> Result<PathBuf> {
+    let image = objects.join("unfinished.sys");
     let mut linker = Command::new("lld-link");
     linker
         .args(LINK_FLAGS)
+        .arg(front.entry())
         .arg(format!("/out:{}", image.display()))
         .args(inputs);
     run_tool(&mut linker, "lld")?;
@@ -259,10 +321,9 @@ fn link(inputs: &[PathBuf], objects: &Path) -> Result<PathBuf> {
 }
 
 /// Finishes the linked image and puts it in place in one step.
-fn install(image: &Path, target: &Path) -> Result<PathBuf> {
+fn install(image: &Path, target: &Path) -> Result<()> {
     let mut bytes = fs::read(image).with_context(|| format!("cannot read {}", image.display()))?;
     portable_executable::finish(&mut bytes)?;
     fs::write(image, &bytes).with_context(|| format!("cannot write {}", image.display()))?;
-    fs::rename(image, target).with_context(|| format!("cannot write {}", target.display()))?;
-    Ok(target.to_path_buf())
+    fs::rename(image, target).with_context(|| format!("cannot write {}", target.display()))
 }

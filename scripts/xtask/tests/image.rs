@@ -8,14 +8,18 @@ use std::sync::LazyLock;
 use object::LittleEndian as LE;
 use object::pe;
 use object::read::pe::{ImageNtHeaders, ImageOptionalHeader, Import, PeFile64};
-use xtask::{driver, paths, portable_executable};
+use xtask::driver::{self, Front};
+use xtask::{paths, portable_executable};
 
 /// Builds the driver into a folder of its own; `None`, with the reason printed, where tools are
 /// missing.
 fn build(name: &str) -> Option<Vec<u8>> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     match driver::build(&folder) {
-        Ok(path) => Some(fs::read(path).expect("the driver was just built")),
+        Ok(()) => {
+            let path = folder.join(Front::Wdm.image());
+            Some(fs::read(path).expect("the driver was just built"))
+        }
         Err(error) => {
             let words = format!("{error:#}");
             assert!(words.contains("help: apt-get install"), "{words}");

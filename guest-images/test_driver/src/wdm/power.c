@@ -3,16 +3,16 @@
  * device request (D0 when the system works, else D3), and device requests turn the hardware on and
  * off.
  */
-#include "driver.h"
+#include "wdm.h"
 
 static IO_WORKITEM_ROUTINE enter_d0_work;
 
-void power_initialize(struct device *device)
+void power_initialize(struct wdm_device *device)
 {
-    device->power_work = IoAllocateWorkItem(device->self);
+    device->power_work = IoAllocateWorkItem(device->shared.self);
 }
 
-void power_uninitialize(struct device *device)
+void power_uninitialize(struct wdm_device *device)
 {
     if (device->power_work != NULL) {
         IoFreeWorkItem(device->power_work);
@@ -20,7 +20,7 @@ void power_uninitialize(struct device *device)
     }
 }
 
-static NTSTATUS pass_down(struct device *device, PIRP irp)
+static NTSTATUS pass_down(struct wdm_device *device, PIRP irp)
 {
     PoStartNextPowerIrp(irp);
     IoSkipCurrentIrpStackLocation(irp);
@@ -29,20 +29,20 @@ static NTSTATUS pass_down(struct device *device, PIRP irp)
     return status;
 }
 
-void power_note(struct device *device, DEVICE_POWER_STATE state)
+void power_note(struct wdm_device *device, DEVICE_POWER_STATE state)
 {
     POWER_STATE power = {.DeviceState = state};
-    device->power_state = state;
-    (void)PoSetPowerState(device->self, DevicePowerState, power);
+    device->shared.power_state = state;
+    (void)PoSetPowerState(device->shared.self, DevicePowerState, power);
 }
 
 /* The lower drivers have powered the device; at PASSIVE_LEVEL. */
-static void finish_d0(struct device *device, PIRP irp)
+static void finish_d0(struct wdm_device *device, PIRP irp)
 {
     transition_begin(device);
     power_note(device, PowerDeviceD0);
-    if (device->hardware && !device->in_d0) {
-        hardware_enter_d0(device);
+    if (device->shared.hardware && !device->shared.in_d0) {
+        wdm_enter_d0(device);
     }
     transition_end(device);
     PoStartNextPowerIrp(irp);
@@ -57,7 +57,7 @@ static VOID NTAPI enter_d0_work(PDEVICE_OBJECT object, PVOID irp)
 
 static NTSTATUS NTAPI d0_completed(PDEVICE_OBJECT object, PIRP irp, PVOID context)
 {
-    struct device *device = context;
+    struct wdm_device *device = context;
     UNREFERENCED_PARAMETER(object);
     if (!NT_SUCCESS(irp->IoStatus.Status)) {
         PoStartNextPowerIrp(irp);
@@ -72,7 +72,7 @@ static NTSTATUS NTAPI d0_completed(PDEVICE_OBJECT object, PIRP irp, PVOID contex
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
-static NTSTATUS set_device_power(struct device *device, PIRP irp, DEVICE_POWER_STATE state)
+static NTSTATUS set_device_power(struct wdm_device *device, PIRP irp, DEVICE_POWER_STATE state)
 {
     if (state == PowerDeviceD0) {
         IoMarkIrpPending(irp);
@@ -82,8 +82,8 @@ static NTSTATUS set_device_power(struct device *device, PIRP irp, DEVICE_POWER_S
         return STATUS_PENDING;
     }
     transition_begin(device);
-    if (device->in_d0) {
-        hardware_leave_d0(device);
+    if (device->shared.in_d0) {
+        wdm_leave_d0(device);
     }
     power_note(device, state);
     transition_end(device);
@@ -96,7 +96,7 @@ static VOID NTAPI device_power_done(PDEVICE_OBJECT object, UCHAR minor, POWER_ST
                                     PVOID context, PIO_STATUS_BLOCK io_status)
 {
     PIRP system_irp = context;
-    struct device *device = IoGetCurrentIrpStackLocation(system_irp)->DeviceObject->DeviceExtension;
+    struct wdm_device *device = IoGetCurrentIrpStackLocation(system_irp)->DeviceObject->DeviceExtension;
     UNREFERENCED_PARAMETER(object);
     UNREFERENCED_PARAMETER(minor);
     UNREFERENCED_PARAMETER(state);
@@ -111,7 +111,7 @@ static VOID NTAPI device_power_done(PDEVICE_OBJECT object, UCHAR minor, POWER_ST
 
 static NTSTATUS NTAPI system_power_completed(PDEVICE_OBJECT object, PIRP irp, PVOID context)
 {
-    struct device *device = context;
+    struct wdm_device *device = context;
     UNREFERENCED_PARAMETER(object);
     if (NT_SUCCESS(irp->IoStatus.Status)) {
         PIO_STACK_LOCATION stack = IoGetCurrentIrpStackLocation(irp);
@@ -119,7 +119,7 @@ static NTSTATUS NTAPI system_power_completed(PDEVICE_OBJECT object, PIRP irp, PV
         POWER_STATE wanted = {
             .DeviceState = system == PowerSystemWorking ? PowerDeviceD0 : PowerDeviceD3,
         };
-        NTSTATUS status = PoRequestPowerIrp(device->pdo, IRP_MN_SET_POWER, wanted,
+        NTSTATUS status = PoRequestPowerIrp(device->shared.pdo, IRP_MN_SET_POWER, wanted,
                                             device_power_done, irp, NULL);
         if (NT_SUCCESS(status)) {
             return STATUS_MORE_PROCESSING_REQUIRED;
@@ -131,7 +131,7 @@ static NTSTATUS NTAPI system_power_completed(PDEVICE_OBJECT object, PIRP irp, PV
     return STATUS_CONTINUE_COMPLETION;
 }
 
-static NTSTATUS set_system_power(struct device *device, PIRP irp)
+static NTSTATUS set_system_power(struct wdm_device *device, PIRP irp)
 {
     IoMarkIrpPending(irp);
     IoCopyCurrentIrpStackLocationToNext(irp);
@@ -142,7 +142,7 @@ static NTSTATUS set_system_power(struct device *device, PIRP irp)
 
 NTSTATUS NTAPI dispatch_power(PDEVICE_OBJECT object, PIRP irp)
 {
-    struct device *device = object->DeviceExtension;
+    struct wdm_device *device = object->DeviceExtension;
     NTSTATUS status = IoAcquireRemoveLock(&device->remove_lock, irp);
     if (!NT_SUCCESS(status)) {
         PoStartNextPowerIrp(irp);

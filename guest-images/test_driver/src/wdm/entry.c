@@ -1,7 +1,5 @@
-/* DriverEntry, unload, the lock, and the dispatch routines that only pass requests on. */
-#include "driver.h"
-
-struct driver g_driver;
+/* DriverEntry, unload, and the dispatch routines that only pass requests on. */
+#include "wdm.h"
 
 static NTSTATUS NTAPI dispatch_internal(PDEVICE_OBJECT object, PIRP irp);
 static NTSTATUS NTAPI dispatch_refuse(PDEVICE_OBJECT object, PIRP irp);
@@ -9,14 +7,10 @@ static VOID NTAPI driver_unload(PDRIVER_OBJECT driver);
 
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING service_path)
 {
-    PVOID slots = ExAllocatePool2(POOL_NON_PAGED, SLOT_TABLE_BYTES, POOL_TAG);
-    if (slots == NULL) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    NTSTATUS status = driver_initialize(service_path);
+    if (!NT_SUCCESS(status)) {
+        return status;
     }
-    slot_table_initialize(&g_driver.slots, slots);
-    KeInitializeEvent(&g_driver.lock, SynchronizationEvent, TRUE);
-    registry_read_parameters(service_path);
-
     for (ULONG i = 0; i <= IRP_MJ_MAXIMUM_FUNCTION; i++) {
         driver->MajorFunction[i] = dispatch_refuse;
     }
@@ -32,28 +26,14 @@ NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT driver, PUNICODE_STRING service_path)
 static VOID NTAPI driver_unload(PDRIVER_OBJECT driver)
 {
     UNREFERENCED_PARAMETER(driver);
-    /* The last device has released the objects; programs that never ran are still here. */
-    context_free_all();
-    ExFreePoolWithTag(g_driver.slots.slots, POOL_TAG);
-    g_driver.slots.slots = NULL;
+    driver_uninitialize();
 }
 
-void driver_lock(void)
+/* No operation is WDM's alone. */
+const struct operation_entry *front_operation_find(uint16_t opcode)
 {
-    /* Its holders end: programs have a budget, each operation a bound. */
-    (void)KeWaitForSingleObject(&g_driver.lock, Executive, KernelMode, FALSE, NULL);
-}
-
-void driver_lock_soon(void)
-{
-    InterlockedIncrement(&g_driver.hurry);
-    driver_lock();
-    InterlockedDecrement(&g_driver.hurry);
-}
-
-void driver_unlock(void)
-{
-    (void)KeSetEvent(&g_driver.lock, IO_NO_INCREMENT, FALSE);
+    UNREFERENCED_PARAMETER(opcode);
+    return NULL;
 }
 
 static NTSTATUS complete(PIRP irp, NTSTATUS status)
@@ -73,7 +53,7 @@ static NTSTATUS NTAPI dispatch_refuse(PDEVICE_OBJECT object, PIRP irp)
 
 NTSTATUS NTAPI dispatch_pass_down(PDEVICE_OBJECT object, PIRP irp)
 {
-    struct device *device = object->DeviceExtension;
+    struct wdm_device *device = object->DeviceExtension;
     NTSTATUS status = IoAcquireRemoveLock(&device->remove_lock, irp);
     if (!NT_SUCCESS(status)) {
         return complete(irp, status);
@@ -87,15 +67,15 @@ NTSTATUS NTAPI dispatch_pass_down(PDEVICE_OBJECT object, PIRP irp)
 /* Kernel callers only: the control thread sends itself programs of the dispatch context here. */
 static NTSTATUS NTAPI dispatch_internal(PDEVICE_OBJECT object, PIRP irp)
 {
-    struct device *device = object->DeviceExtension;
-    if (device->role != ROLE_CONTROL) {
+    struct wdm_device *device = object->DeviceExtension;
+    if (device->shared.role != ROLE_CONTROL) {
         return dispatch_refuse(object, irp);
     }
     NTSTATUS status = IoAcquireRemoveLock(&device->remove_lock, irp);
     if (!NT_SUCCESS(status)) {
         return complete(irp, status);
     }
-    status = complete(irp, context_run_dispatched(device, irp));
+    status = complete(irp, context_run_dispatched(irp));
     IoReleaseRemoveLock(&device->remove_lock, irp);
     return status;
 }

@@ -1,0 +1,13 @@
+/*
+ * What the shared part asks of the front that the driver is built with: wdm/ or kmdf/.
+ */
+#pragma once
+
+#include "operations.h"
+
+/* Calls `routine` at the IRQL and under the lock of the device's first connected interrupt; false
+ * when none is connected. */
+bool front_run_in_interrupt(struct device *device, void (*routine)(void *context), void *context);
+
+/* The row of an operation that only this front has, or NULL. */
+const struct operation_entry *front_operation_find(uint16_t opcode);
