@@ -27,3 +27,4 @@ pub mod pnp;
 pub mod registry;
 pub mod selftest;
 pub mod vtd;
+pub mod wdf;

@@ -43,10 +43,15 @@ pub mod code {
     pub const KERNEL_SECURITY_CHECK_FAILURE: u32 = 0x139;
 }
 
+/// The driver's frame nearest on the stack: most likely where the call that is being served comes from.
+#[must_use]
+pub fn driver_location() -> Option<u64> {
+    nearest_driver_frame(stack_pointer())
+}
+
 /// Raises a bug check; the location is the driver's frame nearest on the stack.
 pub fn raise(code: u32, parameters: [u64; 4]) -> ! {
-    let frame = nearest_driver_frame(stack_pointer());
-    raise_at(code, parameters, frame.unwrap_or(0))
+    raise_at(code, parameters, driver_location().unwrap_or(0))
 }
 
 /// Raises a bug check whose cause lies at a known address.

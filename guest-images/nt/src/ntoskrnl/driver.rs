@@ -99,6 +99,16 @@ pub(crate) fn power_complete(
     }
 }
 
+/// Calls an event callback of the framework, with up to six arguments; `None` where there is no such code.
+pub(crate) fn event(routine: u64, role: &str, arguments: &[u64]) -> Option<u64> {
+    let routine = Routine::new(routine).filter(|routine| is_code(*routine, role))?;
+    let argument = |idx: usize| arguments.get(idx).copied().unwrap_or(0);
+    let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(argument);
+    // SAFETY: the driver gave this routine for this role, whose arguments these are; surplus ones are ignored
+    // by the convention. No kernel lock is held where drivers are called.
+    Some(unsafe { routine.call6(a, b, c, d, e, f) })
+}
+
 /// Calls an exception filter: (EXCEPTION_POINTERS*, frame).
 pub(crate) fn filter(routine: u64, pointers: u64, frame: u64) -> i32 {
     call(routine, "exception filter", pointers, frame, 0, 0)

@@ -1,4 +1,4 @@
-//! The table of exports: import name to routine, for ntoskrnl.exe and HAL.dll alike.
+//! The table of exports: import name to routine, for ntoskrnl.exe, HAL.dll and WDFLDR.SYS alike.
 //!
 //! A name that is not here is bound to a reporting thunk ([`super::missing`]).
 #![expect(unsafe_code, reason = "a table of routine addresses")]
@@ -11,6 +11,7 @@ use super::{
     trace, zw_registry,
 };
 use crate::hal_dma;
+use crate::wdf::bind;
 
 /// One export.
 pub struct Export {
@@ -37,7 +38,9 @@ unsafe impl Sync for Address {}
 /// Whether `dll` names a library whose exports this table holds.
 #[must_use]
 pub fn is_known_library(dll: &str) -> bool {
-    dll.eq_ignore_ascii_case("ntoskrnl.exe") || dll.eq_ignore_ascii_case("hal.dll")
+    ["ntoskrnl.exe", "hal.dll", "wdfldr.sys"]
+        .iter()
+        .any(|known| dll.eq_ignore_ascii_case(known))
 }
 
 /// The address of an export.
@@ -232,6 +235,12 @@ exports! {
     "RtlMoveMemory" / 3 => c_library::memmove;
     "RtlUpcaseUnicodeChar" / 1 => rtl::rtl_upcase_unicode_char;
     "RtlZeroMemory" / 2 => rtl::rtl_zero_memory;
+    "WdfLdrDiagnosticsValueByNameAsULONG" / 2 => bind::ldr_diagnostics_value;
+    "WdfLdrQueryInterface" / 1 => bind::ldr_query_interface;
+    "WdfVersionBind" / 4 => bind::version_bind;
+    "WdfVersionBindClass" / 3 => bind::version_bind_class;
+    "WdfVersionUnbind" / 3 => bind::version_unbind;
+    "WdfVersionUnbindClass" / 3 => bind::version_unbind_class;
     "WmiTraceMessage" / 5 => trace::succeed;
     "ZwClose" / 1 => objects_by_handle::zw_close;
     "ZwCreateKey" / 7 => zw_registry::zw_create_key;
@@ -297,7 +306,9 @@ mod tests {
 
     #[test]
     fn library_names_compare_without_case() {
-        assert!(is_known_library("NTOSKRNL.EXE") && is_known_library("hal.DLL"));
-        assert!(!is_known_library("WDFLDR.SYS"));
+        for known in ["NTOSKRNL.EXE", "hal.DLL", "WdfLdr.sys"] {
+            assert!(is_known_library(known));
+        }
+        assert!(!is_known_library("USBD.SYS"));
     }
 }

@@ -8,6 +8,7 @@ use crate::ke::{interrupt, thread};
 use crate::log;
 use crate::memory::pool;
 use crate::ntoskrnl::{io_device, io_irp, io_mdl, io_names, mm_mdl, mm_memory, objects_by_handle};
+use crate::wdf::object;
 
 /// Allocations that are named one by one.
 const NAMED_ALLOCATIONS: usize = 16;
@@ -28,6 +29,10 @@ pub(super) fn report() {
             alloc::string::String::from_utf8_lossy(&allocation.tag.to_le_bytes()),
             images::Symbolic(allocation.caller)
         );
+    }
+    let objects = object::live();
+    for (handle, kind, references) in objects.iter().take(NAMED_ALLOCATIONS) {
+        log!("leak: {kind} {handle} with {references} references");
     }
     let with_tag = |tag: &[u8; 4]| {
         let tag = u32::from_le_bytes(*tag);
@@ -59,6 +64,7 @@ pub(super) fn report() {
         ("irps", io_irp::live_count() as u64),
         ("devices", n_devices as u64),
         ("names", io_names::live_count() as u64),
+        ("wdf_objects", objects.len() as u64),
     ];
     let event = counts
         .into_iter()

@@ -1,0 +1,72 @@
+//! Bug check 0x10D, WDF_VIOLATION: the framework raises it whether a verifier is on or not, so nt does too. A
+//! finding before it says in words what was wrong.
+
+use core::fmt;
+
+use crate::ke::bugcheck;
+use crate::ke::irql::{self, Irql};
+use crate::ntoskrnl::verifier;
+
+/// WDF_VIOLATION
+pub const WDF_VIOLATION: u32 = 0x10D;
+
+/// First parameter of [`WDF_VIOLATION`] (wdfbugcodes.h).
+pub mod reason {
+    /// WDF_RECURSIVE_LOCK
+    pub const RECURSIVE_LOCK: u64 = 0x2;
+    /// WDF_VERIFIER_FATAL_ERROR
+    pub const VERIFIER_FATAL_ERROR: u64 = 0x3;
+    /// WDF_REQUIRED_PARAMETER_IS_NULL
+    pub const REQUIRED_PARAMETER_IS_NULL: u64 = 0x4;
+    /// WDF_INVALID_HANDLE
+    pub const INVALID_HANDLE: u64 = 0x5;
+    /// WDF_REQUEST_FATAL_ERROR
+    pub const REQUEST_FATAL_ERROR: u64 = 0x6;
+    /// WDF_OBJECT_ERROR
+    pub const OBJECT_ERROR: u64 = 0x7;
+    /// WDF_DMA_FATAL_ERROR
+    pub const DMA_FATAL_ERROR: u64 = 0x8;
+    /// WDF_INVALID_INTERRUPT
+    pub const INVALID_INTERRUPT: u64 = 0x9;
+    /// WDF_QUEUE_FATAL_ERROR
+    pub const QUEUE_FATAL_ERROR: u64 = 0xA;
+    /// WDF_INVALID_LOCK_OPERATION
+    pub const INVALID_LOCK_OPERATION: u64 = 0xB;
+    /// WDF_PNP_FATAL_ERROR
+    pub const PNP_FATAL_ERROR: u64 = 0xC;
+    /// WDF_VERIFIER_IRQL_MISMATCH
+    pub const IRQL_MISMATCH: u64 = 0xE;
+}
+
+/// Raises WDF_VIOLATION; `id` and `detail` go out as a finding first.
+pub fn raise(id: &str, detail: fmt::Arguments<'_>, parameters: [u64; 4]) -> ! {
+    verifier::finding(id, detail);
+    bugcheck::raise(WDF_VIOLATION, parameters)
+}
+
+/// Requires a pointer or handle that must not be null: else 0x10D/4.
+pub fn not_null(function: &str, parameter: &str, value: u64) {
+    if value == 0 {
+        raise(
+            "wdf-parameter-null",
+            format_args!("{function}: {parameter} is null"),
+            [reason::REQUIRED_PARAMETER_IS_NULL, 0, 0, 0],
+        );
+    }
+}
+
+/// Requires an IRQL of at most `limit`. The framework looks at it under its own verifier alone (0x10D/0xE), so it
+/// is that bug check with `verifier=on` and a finding otherwise.
+pub fn at_most(function: &str, limit: Irql) {
+    let current = irql::current();
+    if current > limit {
+        verifier::violation(
+            "wdf-irql",
+            format_args!("{function} at IRQL {current}, at most {limit} is allowed"),
+            verifier::Documented {
+                code: WDF_VIOLATION,
+                parameters: [reason::IRQL_MISMATCH, current.into(), limit.into(), 0],
+            },
+        );
+    }
+}
