@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::bench::Bench;
 use crate::finding::{CaseEnd, Finding};
+use crate::profile::{DEFAULT_PROFILE, Profile, Stop};
 use crate::rig::{Remapping, Rig, RigError};
 
 /// What a reader or a guest must know of a case before it runs.
@@ -27,20 +28,72 @@ impl Tag {
 pub type Body = fn(&mut Bench<'_>) -> Result<(), CaseEnd>;
 
 /// One case: a rule, one way to try it, the modes in which it applies.
+///
+/// Written as `Case::new(id, title, modes, body)`, followed by what is special about it.
 #[derive(Clone, Copy)]
 pub struct Case {
     /// `RULE/variant`, unique.
     pub id: &'static str,
-    /// The rule's id.
-    pub rule: &'static str,
     /// What it does and expects, in one line.
     pub title: &'static str,
     /// Modes in which it runs.
     pub modes: &'static [Remapping],
     /// Marks.
     pub tags: &'static [Tag],
+    /// What it needs of its boot.
+    pub profile: &'static Profile,
+    /// The stop of the guest in which it must end, if it must not go on. It has a boot of its own then.
+    pub stop: Option<Stop>,
     /// What runs.
     pub body: Body,
+}
+
+impl Case {
+    /// A case of the default profile that leaves the guest running.
+    #[must_use]
+    pub const fn new(
+        id: &'static str,
+        title: &'static str,
+        modes: &'static [Remapping],
+        body: Body,
+    ) -> Self {
+        Self {
+            id,
+            title,
+            modes,
+            tags: &[],
+            profile: &DEFAULT_PROFILE,
+            stop: None,
+            body,
+        }
+    }
+
+    /// Marks it.
+    #[must_use]
+    pub const fn tagged(self, tags: &'static [Tag]) -> Self {
+        Self { tags, ..self }
+    }
+
+    /// Gives it a boot of another kind.
+    #[must_use]
+    pub const fn under(self, profile: &'static Profile) -> Self {
+        Self { profile, ..self }
+    }
+
+    /// Demands that it stops the guest.
+    #[must_use]
+    pub const fn stops(self, stop: Stop) -> Self {
+        Self {
+            stop: Some(stop),
+            ..self
+        }
+    }
+
+    /// The rule's id: the part before the slash.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        self.id.split_once('/').map_or(self.id, |(rule, _)| rule)
+    }
 }
 
 impl fmt::Debug for Case {

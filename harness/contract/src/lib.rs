@@ -14,6 +14,7 @@ mod extended_config;
 mod finding;
 mod nt_status;
 mod oracle;
+mod profile;
 mod rig;
 mod rule;
 mod step;
@@ -25,6 +26,9 @@ pub use device_description::DeviceDescription;
 pub use extended_config::{ExtendedConfig, HardwareAccess};
 pub use finding::{CaseEnd, Finding};
 pub use nt_status::NtStatus;
+pub use profile::{
+    Bounce, DEFAULT_PROFILE, DriverKind, EarlyProgram, GuestMemory, Profile, SgCallback, Stop,
+};
 pub use rig::{
     BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, Remapping,
     Rig, RigError, Violation,

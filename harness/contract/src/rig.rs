@@ -2,6 +2,7 @@
 
 use dmarig_abi::{Iova, RequesterId};
 
+use crate::nt_status::NtStatus;
 use crate::step::{Step, StepResult};
 
 /// Whether DMA remapping translates for the device under test.
@@ -132,6 +133,20 @@ pub trait Rig {
     /// # Errors
     /// The rig broke, or the driver rejected the program.
     fn run(&mut self, context: u16, steps: &[Step]) -> Result<Vec<StepResult>, RigError>;
+
+    /// What the driver answered to the last program of an early context (AddDevice, START_DEVICE, ...),
+    /// which was made of these steps.
+    ///
+    /// # Errors
+    /// The rig broke, or no such program was run.
+    fn stored(&mut self, context: u16, steps: &[Step]) -> Result<Vec<StepResult>, RigError>;
+
+    /// Gives the guest's system an order that is not the driver's to carry out, such as
+    /// `pnp stop dut0`; returns its NTSTATUS.
+    ///
+    /// # Errors
+    /// The rig broke, or this guest takes no such order.
+    fn command(&mut self, line: &str) -> Result<NtStatus, RigError>;
 
     /// The mapping set of the device under test.
     ///

@@ -89,6 +89,18 @@ impl Step {
         step(op::OP_QUERY_DRIVER, op::SLOT_NONE, 0, 0, [0; 5])
     }
 
+    /// The response that the last program of an early context left.
+    #[must_use]
+    pub fn fetch_stored(context: u16) -> Self {
+        step(
+            op::OP_FETCH_STORED,
+            op::SLOT_NONE,
+            context.into(),
+            0,
+            [0; 5],
+        )
+    }
+
     /// Release everything in slots.
     #[must_use]
     pub fn release_all() -> Self {

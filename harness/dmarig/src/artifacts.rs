@@ -1,9 +1,12 @@
 //! The built parts of the rig: kernel, driver and device process, found or missed with the mend.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use contract::DriverKind;
 
 use crate::cli::PartArgs;
 
@@ -15,8 +18,10 @@ pub const IMAGE_MAX_BYTES: u64 = 64 << 20;
 pub enum Kind {
     /// The kernel of the `nt` guest.
     Kernel,
-    /// The test driver.
+    /// The test driver with the WDM front.
     Driver,
+    /// The test driver with the KMDF front.
+    KmdfDriver,
     /// The device process.
     Device,
 }
@@ -31,7 +36,16 @@ impl Kind {
         match self {
             Self::Kernel => "kernel of the nt guest",
             Self::Driver => "test driver",
+            Self::KmdfDriver => "test driver for KMDF",
             Self::Device => "device process",
+        }
+    }
+
+    /// The part that a kind of driver is.
+    const fn of_driver(kind: DriverKind) -> Self {
+        match kind {
+            DriverKind::Wdm => Self::Driver,
+            DriverKind::Kmdf => Self::KmdfDriver,
         }
     }
 
@@ -39,6 +53,7 @@ impl Kind {
         match self {
             Self::Kernel => "nt-kernel.elf",
             Self::Driver => "dmarig.sys",
+            Self::KmdfDriver => "dmarig-kmdf.sys",
             Self::Device => "dmarig-device",
         }
     }
@@ -46,7 +61,7 @@ impl Kind {
     const fn option(self) -> &'static str {
         match self {
             Self::Kernel => "--kernel",
-            Self::Driver => "--driver",
+            Self::Driver | Self::KmdfDriver => "--driver",
             Self::Device => "--device-binary",
         }
     }
@@ -54,7 +69,7 @@ impl Kind {
     const fn mend(self) -> &'static str {
         match self {
             Self::Kernel => "cargo xtask nt",
-            Self::Driver => "cargo xtask driver",
+            Self::Driver | Self::KmdfDriver => "cargo xtask driver",
             Self::Device => "cargo build --release -p dmarig_device",
         }
     }
@@ -65,10 +80,24 @@ impl Kind {
 pub struct Artifacts {
     /// The kernel of the `nt` guest.
     pub kernel: PathBuf,
-    /// The driver.
-    pub driver: PathBuf,
+    /// The driver of each kind that the run needs.
+    pub drivers: BTreeMap<DriverKind, PathBuf>,
     /// The device process.
     pub device: PathBuf,
+}
+
+impl Artifacts {
+    /// The driver of a kind.
+    ///
+    /// # Errors
+    /// It is none that the run was said to need.
+    pub fn driver(&self, kind: DriverKind) -> Result<&Path, ArtifactError> {
+        let found = self.drivers.get(&kind).map(PathBuf::as_path);
+        found.ok_or_else(|| ArtifactError::NotFound {
+            kind: Kind::of_driver(kind),
+            candidates: Vec::new(),
+        })
+    }
 }
 
 /// Why a part cannot be used.
@@ -110,15 +139,26 @@ pub enum ArtifactError {
     },
 }
 
-/// Finds all parts.
+/// Finds all parts that a run with these kinds of driver needs. A driver that is named stands for all of
+/// them.
 ///
 /// # Errors
 /// One is missing or not what it should be.
-pub fn find_all(arguments: &PartArgs) -> Result<Artifacts, ArtifactError> {
+pub fn find_all(
+    arguments: &PartArgs,
+    drivers: impl IntoIterator<Item = DriverKind>,
+) -> Result<Artifacts, ArtifactError> {
+    let device = find(Kind::Device, arguments.device_binary.as_deref())?;
+    let kernel = find(Kind::Kernel, arguments.kernel.as_deref())?;
+    let named = arguments.driver.as_deref();
+    let drivers = drivers.into_iter().map(|kind| {
+        let path = find(Kind::of_driver(kind), named)?;
+        Ok((kind, path))
+    });
     Ok(Artifacts {
-        device: find(Kind::Device, arguments.device_binary.as_deref())?,
-        kernel: find(Kind::Kernel, arguments.kernel.as_deref())?,
-        driver: find(Kind::Driver, arguments.driver.as_deref())?,
+        kernel,
+        drivers: drivers.collect::<Result<_, ArtifactError>>()?,
+        device,
     })
 }
 
@@ -184,7 +224,7 @@ fn check(kind: Kind, path: &Path) -> Result<(), ArtifactError> {
     }
     let (magic, name): (&[u8], &str) = match kind {
         Kind::Kernel => (b"\x7fELF", "an ELF file"),
-        Kind::Driver | Kind::Device => (b"MZ", "a PE image"),
+        Kind::Driver | Kind::KmdfDriver | Kind::Device => (b"MZ", "a PE image"),
     };
     let mut start = [0; 4];
     let mut file = File::open(path).map_err(unreadable)?;

@@ -9,6 +9,7 @@ use contract::{Remapping, SUITES};
 
 use crate::exit_code;
 use crate::sabotage::SABOTAGES;
+use crate::selection::ALL_SUITES;
 
 /// Tests Windows DMA drivers without hardware: a virtual device, stock QEMU, an embedded guest.
 #[derive(Clone, Debug, Parser)]
@@ -210,7 +211,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn suite_names() -> PossibleValuesParser {
-    PossibleValuesParser::new(SUITES.iter().map(|suite| suite.name))
+    PossibleValuesParser::new(SUITES.iter().map(|suite| suite.name).chain([ALL_SUITES]))
 }
 
 fn sabotage_names() -> PossibleValuesParser {

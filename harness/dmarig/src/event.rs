@@ -38,7 +38,7 @@ pub enum Event {
         suite: String,
         /// Guest that loads the driver.
         guest: String,
-        /// The driver.
+        /// The driver; several are parted by commas.
         driver: String,
         /// Version of QEMU.
         qemu_version: String,
@@ -62,6 +62,8 @@ pub enum Event {
         boot: u32,
         /// `on` or `off`.
         remapping: Mode,
+        /// The driver and settings that its cases share.
+        profile: String,
         /// Folder of its logs.
         logs: String,
     },

@@ -3,11 +3,13 @@
 
 mod inbox;
 
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use contract::{
-    BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, Remapping,
-    Rig, RigError, Step, StepResult, Violation,
+    BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, NtStatus,
+    Remapping, Rig, RigError, Step, StepResult, Violation,
 };
 use control_api::request::{
     BufferDeclare, BufferDirection, BufferUndeclare, DmaOp, DmaPath, DmaSubmit, LedgerRead,
@@ -19,6 +21,7 @@ use dmarig_abi::descriptor::{
     DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_PROBE, DMA_OP_CRC, DMA_OP_FILL, DMA_OP_VERIFY_PATTERN,
     DMA_OP_WRITE_PATTERN,
 };
+use dmarig_abi::mailbox::CONTEXT_CONTROL_THREAD;
 use dmarig_abi::{Iova, RequesterId};
 
 use crate::entry::chain;
@@ -28,6 +31,8 @@ pub use inbox::{AskMark, Inbox, Notice};
 
 /// How long the driver may take over one program.
 const PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the guest's system may take over one order.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the device process may take over one request.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// What the device process gets on top of the time that it may itself wait for the guest.
@@ -63,6 +68,7 @@ pub struct MachineRig {
     remapping: Remapping,
     client: Client,
     inbox: Inbox,
+    orders: UnixStream,
     requester: Option<RequesterId>,
     ledger_next: u64,
     /// Violations that the ledger had no room for, as far as they were told of.
@@ -71,12 +77,18 @@ pub struct MachineRig {
 }
 
 impl MachineRig {
-    /// Takes the connected control socket, and what the guest reports.
-    pub const fn new(remapping: Remapping, client: Client, inbox: Inbox) -> Self {
+    /// Takes the connected control socket, what the guest reports, and where its system takes orders.
+    pub const fn new(
+        remapping: Remapping,
+        client: Client,
+        inbox: Inbox,
+        orders: UnixStream,
+    ) -> Self {
         Self {
             remapping,
             client,
             inbox,
+            orders,
             requester: None,
             ledger_next: 0,
             dropped_violations: 0,
@@ -234,6 +246,35 @@ impl Rig for MachineRig {
             };
             self.remember(trouble, &error)
         })
+    }
+
+    fn stored(&mut self, context: u16, steps: &[Step]) -> Result<Vec<StepResult>, RigError> {
+        let fetched = self.run(CONTEXT_CONTROL_THREAD, &[Step::fetch_stored(context)])?;
+        let Some(fetched) = fetched.into_iter().next().filter(StepResult::is_success) else {
+            let text = format!("no program of context {context} was run, or it left no response");
+            return Err(RigError(text));
+        };
+        mailbox::decode(&fetched.data, steps)
+            .map_err(|error| self.remember(Trouble::GuestBrokeProtocol, &error))
+    }
+
+    fn command(&mut self, line: &str) -> Result<NtStatus, RigError> {
+        if let Err(error) = self.orders.write_all(format!("{line}\n").as_bytes()) {
+            self.trouble = Some(Trouble::GuestSilent);
+            return Err(RigError(format!(
+                "the guest takes no order on COM1: {error}"
+            )));
+        }
+        let Some(status) = self.inbox.take_answer(line, COMMAND_DEADLINE) else {
+            self.trouble = Some(Trouble::GuestSilent);
+            let seconds = COMMAND_DEADLINE.as_secs();
+            let text = format!("waited {seconds} s for the guest to carry out the order {line}");
+            return Err(RigError(text));
+        };
+        let code = status.strip_prefix("0x");
+        let code = code.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        code.map(NtStatus)
+            .ok_or_else(|| RigError(format!("the guest answers the order {line} with {status}")))
     }
 
     fn mappings(&mut self) -> Result<MappingView, RigError> {

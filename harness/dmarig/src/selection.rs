@@ -1,9 +1,12 @@
 //! Which cases run: a suite, narrowed by globs.
 
-use contract::{Case, SUITES};
+use contract::{Case, SUITES, Suite};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::cli::SelectionArgs;
+
+/// Stands for all suites, one after the other.
+pub const ALL_SUITES: &str = "all";
 
 /// Why there is no selection.
 #[derive(Debug, thiserror::Error)]
@@ -29,17 +32,20 @@ pub enum SelectionError {
 /// # Errors
 /// The suite does not exist, or a filter is malformed.
 pub fn select(arguments: &SelectionArgs) -> Result<Vec<&'static Case>, SelectionError> {
-    let suite = SUITES
+    let suites: Vec<_> = SUITES
         .iter()
-        .find(|suite| suite.name == arguments.suite)
-        .ok_or_else(|| SelectionError::Suite {
-            name: arguments.suite.clone(),
-        })?;
+        .filter(|suite| arguments.suite == ALL_SUITES || suite.name == arguments.suite)
+        .collect();
+    if suites.is_empty() {
+        let name = arguments.suite.clone();
+        return Err(SelectionError::Suite { name });
+    }
     let filters = globs(&arguments.filter)?;
-    Ok(suite
-        .cases()
+    Ok(suites
+        .into_iter()
+        .flat_map(Suite::cases)
         .filter(|case| {
-            filters.is_empty() || filters.is_match(case.id) || filters.is_match(case.rule)
+            filters.is_empty() || filters.is_match(case.id) || filters.is_match(case.rule())
         })
         .collect())
 }

@@ -10,16 +10,16 @@ const MIB: u64 = 0x10_0000;
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
-    Case { id: "AB-1/no-bounds", rule: "AB-1", title: "4 pages anywhere: data moves both ways", modes: BOTH, tags: &[], body: no_bounds },
-    Case { id: "AB-1/odd-length", rule: "AB-1", title: "5000 bytes: just these bytes move", modes: BOTH, tags: &[], body: odd_length },
-    Case { id: "AB-1/by-ring", rule: "AB-1", title: "64 KiB over the descriptor ring", modes: BOTH, tags: &[], body: by_ring },
-    Case { id: "AB-2/minimum", rule: "AB-2", title: "a lower bound is kept", modes: BOTH, tags: &[], body: minimum },
-    Case { id: "AB-3/maximum", rule: "AB-3", title: "an upper bound is kept", modes: BOTH, tags: &[], body: maximum },
-    Case { id: "AB-3/both", rule: "AB-3", title: "both bounds are kept", modes: BOTH, tags: &[], body: both },
-    Case { id: "AB-9/minimum-above-maximum", rule: "AB-9", title: "crossed bounds give NULL", modes: BOTH, tags: &[], body: |bench| impossible(bench, 64, 32 * MIB, 16 * MIB) },
-    Case { id: "AB-9/room-too-small", rule: "AB-9", title: "room for one page of four gives NULL", modes: BOTH, tags: &[], body: |bench| impossible(bench, 64, 16 * MIB, 16 * MIB + 0xfff) },
-    Case { id: "AB-9/above-adapter-width", rule: "AB-9", title: "bounds above 4 GiB with a 32-bit adapter give NULL", modes: BOTH, tags: &[], body: |bench| impossible(bench, 32, 4 * GIB, 8 * GIB) },
-    Case { id: "AB-10/allocate-and-free", rule: "AB-10", title: "FreeCommonBuffer ends the translation, three times running", modes: BOTH, tags: &[], body: allocate_and_free },
+    Case::new("AB-1/no-bounds", "4 pages anywhere: data moves both ways", BOTH, no_bounds),
+    Case::new("AB-1/odd-length", "5000 bytes: just these bytes move", BOTH, odd_length),
+    Case::new("AB-1/by-ring", "64 KiB over the descriptor ring", BOTH, by_ring),
+    Case::new("AB-2/minimum", "a lower bound is kept", BOTH, minimum),
+    Case::new("AB-3/maximum", "an upper bound is kept", BOTH, maximum),
+    Case::new("AB-3/both", "both bounds are kept", BOTH, both),
+    Case::new("AB-9/minimum-above-maximum", "crossed bounds give NULL", BOTH, |bench| impossible(bench, 64, 32 * MIB, 16 * MIB)),
+    Case::new("AB-9/room-too-small", "room for one page of four gives NULL", BOTH, |bench| impossible(bench, 64, 16 * MIB, 16 * MIB + 0xfff)),
+    Case::new("AB-9/above-adapter-width", "bounds above 4 GiB with a 32-bit adapter give NULL", BOTH, |bench| impossible(bench, 32, 4 * GIB, 8 * GIB)),
+    Case::new("AB-10/allocate-and-free", "FreeCommonBuffer ends the translation, three times running", BOTH, allocate_and_free),
 ];
 
 fn no_bounds(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {

@@ -11,18 +11,18 @@ const INVALID: &[NtStatus] = &[NtStatus::INVALID_PARAMETER];
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
-    Case { id: "CM-1/nonpaged-pool", rule: "CM-1", title: "4 pages of nonpaged pool: created, data moves both ways", modes: BOTH, tags: &[], body: nonpaged_pool },
-    Case { id: "CM-1/one-page-by-ring", rule: "CM-1", title: "1 page, data moves both ways over the descriptor ring", modes: BOTH, tags: &[], body: one_page_by_ring },
-    Case { id: "CM-2/locked-and-mapped", rule: "CM-2", title: "4 locked and mapped pages: created, data moves both ways", modes: BOTH, tags: &[], body: locked_and_mapped },
-    Case { id: "CM-3/scattered-pages", rule: "CM-3", title: "16 scattered pages become one logical range", modes: ON, tags: &[], body: scattered_pages },
-    Case { id: "CM-3/contiguous-pages", rule: "CM-3", title: "4 contiguous pages of MmAllocatePagesForMdlEx: created", modes: BOTH, tags: &[], body: contiguous_pages },
-    Case { id: "CM-4/unmapped-mdl", rule: "CM-4", title: "pages without a system mapping are refused", modes: BOTH, tags: &[], body: unmapped_mdl },
-    Case { id: "CM-5/unbuilt-mdl", rule: "CM-5", title: "an MDL fresh from IoAllocateMdl is refused", modes: BOTH, tags: &[], body: unbuilt_mdl },
-    Case { id: "CM-6/byte-offset", rule: "CM-6", title: "whole pages that start 16 bytes late are refused", modes: BOTH, tags: &[], body: byte_offset },
-    Case { id: "CM-7/partial-page", rule: "CM-7", title: "2 pages less 16 bytes are refused", modes: BOTH, tags: &[], body: partial_page },
-    Case { id: "CM-8/chained-mdl", rule: "CM-8", title: "a chain of two good MDLs is refused", modes: BOTH, tags: &[], body: chained_mdl },
-    Case { id: "CM-9/scattered-refused", rule: "CM-9", title: "scattered pages are refused without remapping", modes: OFF, tags: &[], body: scattered_refused },
-    Case { id: "CM-9/scattered-mapped", rule: "CM-9", title: "64 scattered pages are contiguous for the device", modes: ON, tags: &[], body: scattered_mapped },
+    Case::new("CM-1/nonpaged-pool", "4 pages of nonpaged pool: created, data moves both ways", BOTH, nonpaged_pool),
+    Case::new("CM-1/one-page-by-ring", "1 page, data moves both ways over the descriptor ring", BOTH, one_page_by_ring),
+    Case::new("CM-2/locked-and-mapped", "4 locked and mapped pages: created, data moves both ways", BOTH, locked_and_mapped),
+    Case::new("CM-3/scattered-pages", "16 scattered pages become one logical range", ON, scattered_pages),
+    Case::new("CM-3/contiguous-pages", "4 contiguous pages of MmAllocatePagesForMdlEx: created", BOTH, contiguous_pages),
+    Case::new("CM-4/unmapped-mdl", "pages without a system mapping are refused", BOTH, unmapped_mdl),
+    Case::new("CM-5/unbuilt-mdl", "an MDL fresh from IoAllocateMdl is refused", BOTH, unbuilt_mdl),
+    Case::new("CM-6/byte-offset", "whole pages that start 16 bytes late are refused", BOTH, byte_offset),
+    Case::new("CM-7/partial-page", "2 pages less 16 bytes are refused", BOTH, partial_page),
+    Case::new("CM-8/chained-mdl", "a chain of two good MDLs is refused", BOTH, chained_mdl),
+    Case::new("CM-9/scattered-refused", "scattered pages are refused without remapping", OFF, scattered_refused),
+    Case::new("CM-9/scattered-mapped", "64 scattered pages are contiguous for the device", ON, scattered_mapped),
 ];
 
 fn nonpaged_pool(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {

@@ -7,8 +7,8 @@ use crate::finding::{CaseEnd, Finding};
 
 #[rustfmt::skip]
 pub(super) const CASES: &[Case] = &[
-    Case { id: "CM-25/create-free-create", rule: "CM-25", title: "the same MDL makes a common buffer three times running", modes: BOTH, tags: &[], body: create_free_create },
-    Case { id: "CM-26/mdl-untouched", rule: "CM-26", title: "MDL, lock, mapping and pages survive; the range is gone", modes: BOTH, tags: &[], body: mdl_untouched },
+    Case::new("CM-25/create-free-create", "the same MDL makes a common buffer three times running", BOTH, create_free_create),
+    Case::new("CM-26/mdl-untouched", "MDL, lock, mapping and pages survive; the range is gone", BOTH, mdl_untouched),
 ];
 
 fn create_free_create(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {

@@ -5,8 +5,8 @@ mod hal;
 mod memory;
 
 use contract::{
-    BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, Remapping,
-    Rig, RigError, Step, StepResult, Violation,
+    BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, NtStatus,
+    Remapping, Rig, RigError, Step, StepResult, Violation,
 };
 use dmarig_abi::completion as c;
 use dmarig_abi::descriptor as d;
@@ -191,6 +191,16 @@ pub fn mismatch(bytes: &[u8], seed: u64) -> Option<(u64, u8, u8)> {
 impl Rig for Model {
     fn remapping(&self) -> Remapping {
         self.remapping
+    }
+
+    fn stored(&mut self, _context: u16, _steps: &[Step]) -> Result<Vec<StepResult>, RigError> {
+        Err(RigError("the model has no early contexts".into()))
+    }
+
+    fn command(&mut self, line: &str) -> Result<NtStatus, RigError> {
+        Err(RigError(format!(
+            "the model takes no order, such as {line}"
+        )))
     }
 
     fn run(&mut self, _context: u16, steps: &[Step]) -> Result<Vec<StepResult>, RigError> {

@@ -149,7 +149,7 @@ fn sealed_memory() -> Check {
 fn artifact(kind: Kind, parts: &PartArgs) -> Check {
     let named = match kind {
         Kind::Kernel => &parts.kernel,
-        Kind::Driver => &parts.driver,
+        Kind::Driver | Kind::KmdfDriver => &parts.driver,
         Kind::Device => &parts.device_binary,
     };
     match artifacts::find(kind, named.as_deref()) {

@@ -60,14 +60,16 @@ fn cases(cases: &[&Case], as_json: bool) -> String {
 }
 
 fn case_json(case: &Case) -> Value {
-    let rule = contract::rule(case.rule);
+    let rule = contract::rule(case.rule());
     json!({
         "id": case.id,
-        "rule": case.rule,
+        "rule": case.rule(),
         "rule_sentence": rule.map(|rule| rule.sentence),
         "rule_source": rule.map(|rule| rule.source),
         "title": case.title,
         "remapping": case.modes.iter().map(|mode: &Remapping| mode.as_str()).collect::<Vec<_>>(),
+        "profile": case.profile.name,
+        "stop": case.stop.map(|stop| stop.to_string()),
         "tags": case.tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(),
     })
 }

@@ -85,7 +85,8 @@ fn prepare_and_run(arguments: &RunArgs) -> Result<Exit, PrepareError> {
 
 fn plan(arguments: &RunArgs) -> Result<(Plan, Option<String>), PrepareError> {
     let cases = selection::select(&arguments.selection)?;
-    let artifacts = artifacts::find_all(&arguments.parts)?;
+    let drivers = cases.iter().map(|case| case.profile.driver);
+    let artifacts = artifacts::find_all(&arguments.parts, drivers)?;
     let qemu = binary::find(arguments.parts.qemu.as_deref())?;
     let (accel, note) = accel::choose(arguments.accel.into(), nt::CPU_FEATURES)?;
     let plan = Plan {
@@ -140,6 +141,8 @@ fn remove_old_logs(out: &Path) -> io::Result<()> {
 }
 
 fn started(arguments: &RunArgs, plan: &Plan) -> Event {
+    let drivers = plan.artifacts.drivers.values();
+    let drivers = drivers.map(|path| path.display().to_string());
     Event::RunStarted {
         schema_version: SCHEMA_VERSION,
         dmarig_version: env!("CARGO_PKG_VERSION").into(),
@@ -147,7 +150,7 @@ fn started(arguments: &RunArgs, plan: &Plan) -> Event {
         guest: match arguments.guest {
             Guest::Nt => "nt".into(),
         },
-        driver: plan.artifacts.driver.display().to_string(),
+        driver: drivers.collect::<Vec<_>>().join(", "),
         qemu_version: plan.qemu.version.to_string(),
         accel: plan.accel.name().into(),
         cpu: plan.cpu,

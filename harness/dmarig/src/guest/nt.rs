@@ -4,15 +4,23 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use contract::Remapping;
+use contract::{EarlyProgram, GuestMemory, Profile, Remapping};
 use cpio::newc;
+use dmarig_abi::mailbox::{CONTEXT_ADD_DEVICE, CONTEXT_START_DEVICE};
 use qemu::CpuFeature;
 
+use crate::mailbox::{self, ProgramError};
 use crate::sabotage::{Place, Sabotage};
 
-/// Guest memory. Below 2 GiB, q35 has no hole: a byte's guest physical address equals its offset in
-/// the memory file, which is what lets the device's mapping table be compared with PFNs.
-pub const MEMORY_MIB: u32 = 256;
+/// Guest memory in MiB. Below 2 GiB, q35 has no hole: a byte's guest physical address equals its offset
+/// in the memory file, which is what lets the device's mapping table be compared with PFNs.
+#[must_use]
+pub const fn memory_mib(memory: GuestMemory) -> u32 {
+    match memory {
+        GuestMemory::Low => 256,
+        GuestMemory::BothSides | GuestMemory::HighFirst => 3072,
+    }
+}
 
 /// What the kernel's boot code needs of its CPU.
 pub const CPU_FEATURES: &[CpuFeature] = &[CpuFeature::GigabytePages];
@@ -43,6 +51,15 @@ pub enum ArchiveError {
         /// The name.
         name: String,
     },
+    /// A program is too long.
+    #[error("an early program")]
+    Program(#[from] ProgramError),
+    /// There is no such early event.
+    #[error("context {context} is none that the guest hands a program to before it runs")]
+    Context {
+        /// The context.
+        context: u16,
+    },
     /// The archive cannot be written.
     #[error("cannot write the boot archive {}", .path.display())]
     Write {
@@ -57,12 +74,14 @@ pub enum ArchiveError {
 #[must_use]
 pub fn command_line(
     remapping: Remapping,
+    profile: &Profile,
     driver_name: &str,
     sabotage: Option<&Sabotage>,
 ) -> String {
     let mut line = format!(
-        "remapping={} verifier=on strict-imports=off driver={driver_name}",
-        remapping.as_str()
+        "remapping={} verifier={} strict-imports=off driver={driver_name}",
+        remapping.as_str(),
+        if profile.verifier { "on" } else { "off" },
     );
     if let Some(sabotage) = sabotage.filter(|sabotage| sabotage.place == Place::Guest) {
         line.push_str(" sabotage=");
@@ -90,18 +109,27 @@ pub fn driver_name(driver: &Path) -> Result<&str, ArchiveError> {
     }
 }
 
-/// Writes the boot module: a cpio archive with the driver.
+/// Writes the boot module: a cpio archive with the driver and the programs for early events.
 ///
 /// # Errors
-/// The driver cannot be read, has an unusable name, or the archive cannot be written.
-pub fn write_archive(driver: &Path, archive: &Path) -> Result<(), ArchiveError> {
+/// The driver cannot be read, has an unusable name, a program is none, or the archive cannot be written.
+pub fn write_archive(
+    driver: &Path,
+    programs: &[EarlyProgram],
+    archive: &Path,
+) -> Result<(), ArchiveError> {
     let name = driver_name(driver)?;
     let image = fs::read(driver).map_err(|source| ArchiveError::Read {
         path: driver.into(),
         source,
     })?;
-    let bytes = build_archive(&[(&format!("drivers/{name}"), &image)]);
-    bytes
+    let mut files = vec![(format!("drivers/{name}"), image)];
+    for program in programs {
+        let name = program_name(program.context)?;
+        let bytes = mailbox::encode(program.context, &(program.steps)())?;
+        files.push((format!("programs/{name}.bin"), bytes));
+    }
+    build_archive(&files)
         .and_then(|bytes| fs::write(archive, bytes))
         .map_err(|source| ArchiveError::Write {
             path: archive.into(),
@@ -109,7 +137,16 @@ pub fn write_archive(driver: &Path, archive: &Path) -> Result<(), ArchiveError> 
         })
 }
 
-fn build_archive(files: &[(&str, &[u8])]) -> io::Result<Vec<u8>> {
+/// The file that `nt` gives to the driver for an early context.
+const fn program_name(context: u16) -> Result<&'static str, ArchiveError> {
+    match context {
+        CONTEXT_ADD_DEVICE => Ok("add-device"),
+        CONTEXT_START_DEVICE => Ok("start-device"),
+        _ => Err(ArchiveError::Context { context }),
+    }
+}
+
+fn build_archive(files: &[(String, Vec<u8>)]) -> io::Result<Vec<u8>> {
     let mut archive = Vec::new();
     for (number, (name, content)) in (1..).zip(files) {
         let size = u32::try_from(content.len())
@@ -137,7 +174,7 @@ mod tests {
         let driver = folder.path().join("my_driver.sys");
         fs::write(&driver, b"MZ image").expect("written");
         let archive = folder.path().join("boot.cpio");
-        write_archive(&driver, &archive).expect("archived");
+        write_archive(&driver, &[], &archive).expect("archived");
 
         let bytes = fs::read(&archive).expect("there");
         let mut reader = newc::Reader::new(&bytes[..]).expect("an archive");
@@ -167,7 +204,14 @@ mod tests {
 
     #[test]
     fn only_sabotages_of_the_guest_stand_on_its_command_line() {
-        let line = |name| command_line(Remapping::On, "d.sys", sabotage::find(name));
+        let line = |name| {
+            command_line(
+                Remapping::On,
+                &Profile::DEFAULT,
+                "d.sys",
+                sabotage::find(name),
+            )
+        };
         assert!(line("nt-leave-mapping").ends_with("sabotage=nt-leave-mapping"));
         assert!(!line("device-flip-bit").contains("sabotage"));
         assert!(line("").starts_with("remapping=on "));

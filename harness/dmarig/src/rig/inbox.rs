@@ -23,6 +23,13 @@ pub enum Notice {
     Fault(IommuFault),
     /// The guest found something.
     Finding(String),
+    /// The guest's system has carried out an order.
+    Command {
+        /// The order.
+        line: String,
+        /// Its NTSTATUS, or words.
+        status: String,
+    },
     /// Everything that was said before the mark of this number was asked for has come.
     Mark(u64),
 }
@@ -38,6 +45,8 @@ pub struct Inbox {
     seen_mark: u64,
     faults: VecDeque<IommuFault>,
     findings: VecDeque<String>,
+    /// Orders that were carried out, with their status.
+    answers: VecDeque<(String, String)>,
     /// Messages of this case that the platform refused.
     n_refused: usize,
     /// Fault reports that this case has taken.
@@ -54,6 +63,7 @@ impl Inbox {
             seen_mark: 0,
             faults: VecDeque::new(),
             findings: VecDeque::new(),
+            answers: VecDeque::new(),
             n_refused: 0,
             n_taken: 0,
         }
@@ -92,6 +102,19 @@ impl Inbox {
     pub fn take_findings(&mut self) -> Vec<String> {
         self.catch_up();
         self.findings.drain(..).collect()
+    }
+
+    /// The status of an order, once it is carried out. `None` when the time is up.
+    pub fn take_answer(&mut self, order: &str, limit: Duration) -> Option<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            while let Some((line, status)) = self.answers.pop_front() {
+                if line == order {
+                    return Some(status);
+                }
+            }
+            self.receive(deadline).ok()?;
+        }
     }
 
     /// Everything that nobody has taken, for the main thread, which sends the notices itself.
@@ -140,6 +163,7 @@ impl Inbox {
         match notice {
             Notice::Fault(fault) => self.faults.push_back(fault),
             Notice::Finding(text) => self.findings.push_back(text),
+            Notice::Command { line, status } => self.answers.push_back((line, status)),
             Notice::Mark(number) => self.seen_mark = number,
         }
     }

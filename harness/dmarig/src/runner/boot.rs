@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::{Case, Remapping};
+use contract::{Case, Profile, Remapping};
 use qemu::console::Tap;
 
 use super::crew::Crew;
@@ -20,7 +20,7 @@ use super::journal::Journal;
 use super::machine::{Machine, StartError};
 use super::run::Plan;
 use super::signals::Signals;
-use super::watch::{Happening, Over, Watch};
+use super::watch::{Culprit, Happening, Over, Watch};
 use super::worker::Worker;
 use crate::event::BootEnding;
 use crate::rig::{AskMark, Inbox, MachineRig};
@@ -43,6 +43,8 @@ pub struct Boot<'a> {
     pub plan: &'a Plan,
     /// The mode.
     pub remapping: Remapping,
+    /// What its cases need.
+    pub profile: &'static Profile,
     /// Its number.
     pub number: u32,
     /// Where its sockets lie.
@@ -57,15 +59,15 @@ pub struct Boot<'a> {
 pub struct BootOutcome {
     /// Why it is over.
     pub ending: Ending,
-    /// Whether a case has it as its verdict.
-    pub has_culprit: bool,
+    /// Who has it as its verdict.
+    pub culprit: Culprit,
 }
 
 impl BootOutcome {
     const fn without_culprit(ending: Ending) -> Self {
         Self {
             ending,
-            has_culprit: false,
+            culprit: Culprit::Nobody,
         }
     }
 }
@@ -81,21 +83,19 @@ impl Boot<'_> {
                 path: self.logs.into(),
                 source,
             })
-            .and_then(|()| {
-                Machine::start(
-                    self.plan,
-                    self.remapping,
-                    self.folder,
-                    self.number,
-                    self.logs,
-                    &sender,
-                    || journal.qemu_starts(),
-                )
-            });
+            .and_then(|()| Machine::start(self, &sender, || journal.qemu_starts()));
         let (mut machine, client) = match started {
             Ok(started) => started,
             Err(error) => {
                 return BootOutcome::without_culprit(error.ending());
+            }
+        };
+        let orders = match machine.orders() {
+            Ok(orders) => orders,
+            Err(error) => {
+                let text = format!("cannot duplicate COM1's socket: {error}");
+                let ending = Ending::new(BootEnding::EnvironmentMissing, text);
+                return BootOutcome::without_culprit(ending);
             }
         };
         let stop = Arc::new(AtomicBool::new(false));
@@ -107,6 +107,7 @@ impl Boot<'_> {
                     noticed,
                     ask_mark(machine.take_console_tap(), sender.clone()),
                 ),
+                orders,
             ),
             cases: pending.iter().copied().collect(),
             sabotage: self.plan.sabotage,
@@ -133,15 +134,12 @@ impl Boot<'_> {
         watch.journal().peak_memory(machine.peak_memory());
         if over != Over::WorkDone {
             let ending = resolve(over, &watch, &mut machine);
-            let has_culprit = watch.blame(&ending, Instant::now());
+            let culprit = watch.blame(&ending, Instant::now());
             machine.kill();
             let ending = dismiss(crew, &mut watch, &happenings)
                 .err()
                 .unwrap_or(ending);
-            return BootOutcome {
-                ending,
-                has_culprit,
-            };
+            return BootOutcome { ending, culprit };
         }
         match crew.join() {
             Ok(rig) => Farewell {

@@ -2,6 +2,7 @@
 
 use std::process::ExitStatus;
 
+use contract::Stop;
 use qemu::console::{GuestEventKind, GuestExit};
 use qemu::process::{StderrRecord, describe_exit};
 
@@ -17,6 +18,42 @@ pub struct Ending {
     pub how: BootEnding,
     /// In words.
     pub detail: String,
+    /// What the guest stopped with, if it stopped by itself.
+    pub stop: Option<GuestStop>,
+}
+
+/// What a guest says of its own stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GuestStop {
+    /// A bug check.
+    BugCheck {
+        /// The code.
+        code: u64,
+        /// Its parameters.
+        parameters: [u64; 4],
+    },
+    /// A finding for which no bug check is documented.
+    Finding {
+        /// Its id.
+        id: String,
+    },
+}
+
+impl GuestStop {
+    /// Whether it is the one that a case expects.
+    pub fn is(&self, expected: Stop) -> bool {
+        match (self, expected) {
+            (
+                Self::BugCheck { code, parameters },
+                Stop::BugCheck {
+                    code: expected,
+                    parameter_1,
+                },
+            ) => *code == u64::from(expected) && parameters[0] == parameter_1,
+            (Self::Finding { id }, Stop::Finding(expected)) => id == expected,
+            _ => false,
+        }
+    }
 }
 
 impl Ending {
@@ -25,6 +62,7 @@ impl Ending {
         Self {
             how,
             detail: detail.into(),
+            stop: None,
         }
     }
 
@@ -36,16 +74,31 @@ impl Ending {
                 parameters,
                 location,
             } => {
-                let parameters = parameters.map(|parameter| parameter.to_string()).join(", ");
+                let list = parameters.map(|parameter| parameter.to_string()).join(", ");
                 let at = place(location);
-                let text = format!("the guest stopped with bug check {code} ({parameters}){at}");
-                Some(Self::new(BootEnding::BugCheck, text))
+                let text = format!("the guest stopped with bug check {code} ({list}){at}");
+                Some(Self {
+                    stop: Some(GuestStop::BugCheck {
+                        code: code.0,
+                        parameters: parameters.map(|parameter| parameter.0),
+                    }),
+                    ..Self::new(BootEnding::BugCheck, text)
+                })
             }
             GuestEventKind::Panic { message, location } => Some(Self::new(
                 BootEnding::GuestFailed,
                 format!("the guest kernel failed: {message}{}", place(location)),
             )),
             _ => None,
+        }
+    }
+
+    /// The guest stopped by its own finding, since no bug check is documented for it.
+    pub fn from_stopping_finding(id: &str, detail: &str) -> Self {
+        let text = format!("the guest stopped by its finding {id}: {detail}");
+        Self {
+            stop: Some(GuestStop::Finding { id: id.into() }),
+            ..Self::new(BootEnding::BugCheck, text)
         }
     }
 

@@ -10,7 +10,7 @@ use qemu::console::GuestExit;
 use super::boot::{Boot, BootOutcome, resolve, take_next};
 use super::ending::Ending;
 use super::machine::Machine;
-use super::watch::{Happening, Over, Watch};
+use super::watch::{Culprit, Happening, Over, Watch};
 use super::worker;
 use crate::entry::chain;
 use crate::event::{BootEnding, CaseResult, Event, FindingRecord, Verdict};
@@ -56,12 +56,16 @@ impl Farewell<'_, '_> {
                 "the driver was unloaded, the guest shut down",
             ),
         };
-        let has_culprit = ending.how != BootEnding::Interrupted;
-        if has_culprit {
+        let culprit = if ending.how == BootEnding::Interrupted {
+            Culprit::Nobody
+        } else {
+            Culprit::Case
+        };
+        if culprit == Culprit::Case {
             let result = self.unload_result(verdict(judged, found), start.elapsed());
             self.watch.journal().case_ended(result);
         }
-        self.stop_device(ending, has_culprit)
+        self.stop_device(ending, culprit)
     }
 
     fn end_sabotage(&mut self) {
@@ -192,7 +196,7 @@ impl Farewell<'_, '_> {
         }
     }
 
-    fn stop_device(mut self, ending: Ending, has_culprit: bool) -> BootOutcome {
+    fn stop_device(mut self, ending: Ending, culprit: Culprit) -> BootOutcome {
         self.machine.note_peak_memory();
         let peak = self.machine.peak_memory();
         self.watch.journal().peak_memory(peak);
@@ -202,12 +206,9 @@ impl Farewell<'_, '_> {
         match stopped {
             Err(device) if ending.how == BootEnding::Clean => BootOutcome {
                 ending: device,
-                has_culprit: false,
+                culprit: Culprit::Nobody,
             },
-            _ => BootOutcome {
-                ending,
-                has_culprit,
-            },
+            _ => BootOutcome { ending, culprit },
         }
     }
 }

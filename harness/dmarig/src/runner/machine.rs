@@ -9,7 +9,6 @@ use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::Remapping;
 use control_api::{Client, ClientError};
 use qemu::command_line::{CommandLineError, VfioUserFunction};
 use qemu::console::{ConsoleReader, Tap, TappedStream, tap};
@@ -19,9 +18,11 @@ use qemu::qmp::QmpError;
 use qemu::stderr::Meaning;
 use qemu::{ChildProcess, ChildSpec, CommandLine, Listener, Qmp};
 
+use super::boot::Boot;
 use super::ending::{Ending, quote};
 use super::run::Plan;
 use super::watch::Happening;
+use crate::artifacts::ArtifactError;
 use crate::entry::chain;
 use crate::event::{BootEnding, PeakMemory};
 use crate::guest::nt;
@@ -63,6 +64,9 @@ pub enum StartError {
     /// No boot archive.
     #[error(transparent)]
     Archive(#[from] nt::ArchiveError),
+    /// A driver was not built.
+    #[error(transparent)]
+    Driver(#[from] ArtifactError),
     /// No command line.
     #[error(transparent)]
     CommandLine(#[from] CommandLineError),
@@ -92,6 +96,7 @@ impl StartError {
             Self::Qmp(QmpError::TooOld { .. })
             | Self::File { .. }
             | Self::Archive(_)
+            | Self::Driver(_)
             | Self::CommandLine(_)
             | Self::Process(_)
             | Self::Listen(ListenError::Bind { .. }) => BootEnding::EnvironmentMissing,
@@ -129,22 +134,20 @@ impl Machine {
     /// Starts the device process, then QEMU; connects everything. What QEMU's consoles say goes to
     /// `happenings`. Must be called from a thread that outlives the machine.
     pub fn start(
-        plan: &Plan,
-        remapping: Remapping,
-        folder: &RunFolder,
-        boot: u32,
-        logs: &Path,
+        boot: &Boot<'_>,
         happenings: &SyncSender<Happening>,
         on_qemu_start: impl FnOnce(),
     ) -> Result<(Self, Client), StartError> {
-        let sockets = Sockets::prepare(folder, boot)?;
-        let archive = folder.join(format!("{boot}-boot.cpio"));
-        nt::write_archive(&plan.artifacts.driver, &archive)?;
+        let Boot { plan, logs, .. } = boot;
+        let sockets = Sockets::prepare(boot.folder, boot.number)?;
+        let archive = boot.folder.join(format!("{}-boot.cpio", boot.number));
+        let driver = plan.artifacts.driver(boot.profile.driver)?;
+        nt::write_archive(driver, boot.profile.programs, &archive)?;
 
         let mut device = start_device(plan, &sockets, logs)?;
         let client = connect_control(&sockets.control, &mut device)?;
         on_qemu_start();
-        let mut qemu = start_qemu(plan, remapping, &sockets, &archive, logs)?;
+        let mut qemu = start_qemu(boot, driver, &sockets, &archive)?;
         let connected = connect_qemu(&sockets, &mut qemu, &mut device, logs, happenings);
         let (qmp, com1, console) = match connected {
             Ok(connected) => connected,
@@ -175,6 +178,16 @@ impl Machine {
     /// The tap of the guest's console; it can be had once.
     pub const fn take_console_tap(&mut self) -> Option<Tap> {
         self.console.take()
+    }
+
+    /// Where orders for the guest's system go.
+    ///
+    /// # Errors
+    /// The system has no file descriptor left.
+    pub fn orders(&self) -> io::Result<UnixStream> {
+        let orders = self.com1.try_clone()?;
+        orders.set_write_timeout(Some(COMMAND_DEADLINE))?;
+        Ok(orders)
     }
 
     /// Looks how much memory the processes that still run have had at most.
@@ -255,23 +268,23 @@ fn start_device(plan: &Plan, sockets: &Sockets, logs: &Path) -> Result<ChildProc
 }
 
 fn start_qemu(
-    plan: &Plan,
-    remapping: Remapping,
+    boot: &Boot<'_>,
+    driver: &Path,
     sockets: &Sockets,
     archive: &Path,
-    logs: &Path,
 ) -> Result<ChildProcess, StartError> {
-    let driver = nt::driver_name(&plan.artifacts.driver)?;
+    let Boot { plan, logs, .. } = boot;
+    let driver = nt::driver_name(driver)?;
     let function = |id: &str, socket: &Path| VfioUserFunction {
         id: id.into(),
         socket: socket.into(),
     };
     let command_line = CommandLine {
         accel: plan.accel,
-        memory_mib: nt::MEMORY_MIB,
+        memory_mib: nt::memory_mib(boot.profile.memory),
         kernel: plan.artifacts.kernel.clone(),
         initrd: Some(archive.into()),
-        append: nt::command_line(remapping, driver, plan.sabotage),
+        append: nt::command_line(boot.remapping, boot.profile, driver, plan.sabotage),
         functions: vec![
             function("control", &sockets.control_function),
             function("dut0", &sockets.dut),

@@ -4,21 +4,21 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use contract::{Case, Remapping};
+use contract::{Case, DEFAULT_PROFILE, Remapping};
 use qemu::{Accel, QemuBinary};
 
 use super::boot::{Boot, BootOutcome};
-use super::ending::Ending;
 use super::journal::Journal;
 use super::signals::Signals;
+use super::watch::Culprit;
 use crate::artifacts::Artifacts;
 use crate::event::{BootEnding, CaseResult, Event, Verdict};
 use crate::exit_code::Exit;
 use crate::run_folder::RunFolder;
 use crate::sabotage::Sabotage;
 
-/// Most boots of one mode. Each boot but the first is one case that ended the guest.
-const BOOTS_PER_MODE_MAX: usize = 8;
+/// Most boots of one batch of cases. Each boot but the first is one case that ended the guest.
+const BOOTS_PER_BATCH_MAX: usize = 8;
 
 /// What is to be run, on what.
 pub struct Plan {
@@ -59,6 +59,23 @@ impl Plan {
             .map(|remapping| self.cases_in(*remapping).len())
             .sum()
     }
+}
+
+/// What runs together: the cases of one profile, in order, but each case that is to stop the guest by
+/// itself.
+fn batches(cases: VecDeque<&'static Case>) -> Vec<VecDeque<&'static Case>> {
+    let mut batches: Vec<VecDeque<&'static Case>> = Vec::new();
+    for case in cases {
+        let takes_it = |batch: &VecDeque<&'static Case>| {
+            let is_alike = |other: &&Case| other.stop.is_none() && other.profile == case.profile;
+            case.stop.is_none() && batch.front().is_some_and(is_alike)
+        };
+        match batches.iter_mut().find(|batch| takes_it(batch)) {
+            Some(batch) => batch.push_back(case),
+            None => batches.push(VecDeque::from([case])),
+        }
+    }
+    batches
 }
 
 /// The name of the folder with a boot's logs.
@@ -128,8 +145,14 @@ impl<'a> Run<'a> {
     }
 
     fn run_mode(&mut self, remapping: Remapping) {
-        let mut pending = self.plan.cases_in(remapping);
-        for _ in 0..BOOTS_PER_MODE_MAX {
+        for batch in batches(self.plan.cases_in(remapping)) {
+            self.run_batch(remapping, batch);
+        }
+    }
+
+    /// Runs cases of one profile, in one boot if all goes well.
+    fn run_batch(&mut self, remapping: Remapping, mut pending: VecDeque<&'static Case>) {
+        for _ in 0..BOOTS_PER_BATCH_MAX {
             if pending.is_empty() {
                 return;
             }
@@ -139,7 +162,7 @@ impl<'a> Run<'a> {
             }
             let outcome = self.boot(remapping, &mut pending);
             let is_clean = outcome.ending.how == BootEnding::Clean;
-            if !is_clean && !outcome.has_culprit {
+            if !is_clean && outcome.culprit == Culprit::Nobody {
                 // Nothing would be different the next time.
                 if outcome.ending.how != BootEnding::Interrupted {
                     self.blame_boot(remapping, &outcome.ending.detail);
@@ -151,7 +174,7 @@ impl<'a> Run<'a> {
         let reason = if self.signals.exit().is_some() {
             "interrupted".to_owned()
         } else {
-            format!("the guest ended {BOOTS_PER_MODE_MAX} times before")
+            format!("the guest ended {BOOTS_PER_BATCH_MAX} times before")
         };
         self.give_up(remapping, &pending, &reason);
     }
@@ -159,27 +182,34 @@ impl<'a> Run<'a> {
     fn boot(&mut self, remapping: Remapping, pending: &mut VecDeque<&'static Case>) -> BootOutcome {
         let number = self.journal.next_boot();
         let logs = self.plan.out.join(log_folder(number, remapping));
+        let profile = pending
+            .front()
+            .map_or(&DEFAULT_PROFILE, |case| case.profile);
         self.journal.tell(Event::BootStarted {
             boot: number,
             remapping: remapping.into(),
+            profile: profile.name.into(),
             logs: logs.display().to_string(),
         });
         let boot = Boot {
             plan: self.plan,
             remapping,
+            profile,
             number,
             folder: self.folder,
             logs: &logs,
             signals: self.signals,
         };
         let outcome = boot.run(pending, self.journal);
-        self.account(number, &outcome.ending);
+        self.account(number, &outcome);
         outcome
     }
 
     /// Tells of the boot's end, and lets it count for the exit code.
-    fn account(&mut self, boot: u32, ending: &Ending) {
+    fn account(&mut self, boot: u32, outcome: &BootOutcome) {
+        let ending = &outcome.ending;
         let exit = match ending.how {
+            _ if outcome.culprit == Culprit::ExpectedStop => Exit::Success,
             BootEnding::Clean => Exit::Success,
             BootEnding::BugCheck
             | BootEnding::GuestFailed
@@ -228,7 +258,7 @@ impl<'a> Run<'a> {
             self.journal.case_ended(CaseResult {
                 boot,
                 id: case.id.into(),
-                rule: case.rule.into(),
+                rule: case.rule().into(),
                 title: case.title.into(),
                 remapping: remapping.into(),
                 verdict: Verdict::NotRun {
@@ -238,5 +268,45 @@ impl<'a> Run<'a> {
                 observations: Vec::new(),
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use contract::{Profile, SUITES, Stop};
+
+    use super::*;
+
+    fn case(id: &'static str, profile: &'static Profile, stop: Option<Stop>) -> &'static Case {
+        let model = SUITES[0].cases().next().expect("a case");
+        Box::leak(Box::new(Case {
+            id,
+            profile,
+            stop,
+            ..*model
+        }))
+    }
+
+    #[test]
+    fn profiles_share_boots_and_cases_that_stop_have_their_own() {
+        static OTHER: Profile = Profile {
+            name: "other",
+            ..Profile::DEFAULT
+        };
+        let stop = Some(Stop::Finding("wrong"));
+        let cases = [
+            case("a", &DEFAULT_PROFILE, None),
+            case("b", &DEFAULT_PROFILE, stop),
+            case("c", &OTHER, None),
+            case("d", &DEFAULT_PROFILE, None),
+            case("e", &DEFAULT_PROFILE, stop),
+            case("f", &OTHER, None),
+        ];
+        let batches = batches(cases.into());
+        let ids: Vec<Vec<&str>> = batches
+            .iter()
+            .map(|batch| batch.iter().map(|case| case.id).collect())
+            .collect();
+        assert_eq!(ids, [vec!["a", "d"], vec!["b"], vec!["c", "f"], vec!["e"]]);
     }
 }

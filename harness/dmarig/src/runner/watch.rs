@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use contract::{Case, CaseOutcome, CaseReport, IommuFault, Remapping};
+use contract::{Case, CaseOutcome, CaseReport, IommuFault, Remapping, Stop};
 use dmarig_abi::{Iova, RequesterId};
 use qemu::console::event::{Hex, Leaks};
 use qemu::console::{ConsoleLine, GuestEvent, GuestEventKind};
@@ -60,6 +60,17 @@ pub enum Over {
     Ending(Ending),
 }
 
+/// Who has a boot's ending as its verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Culprit {
+    /// No case was running.
+    Nobody,
+    /// The running case, which is red.
+    Case,
+    /// The running case, which expected just that.
+    ExpectedStop,
+}
+
 /// One boot as far as it has been seen.
 pub struct Watch<'a> {
     journal: &'a mut Journal,
@@ -72,6 +83,8 @@ pub struct Watch<'a> {
     running_since: Option<Instant>,
     notices: SyncSender<Notice>,
     quoted: VecDeque<String>,
+    /// The guest's last finding: its id and what it says.
+    last_finding: Option<(String, String)>,
     last_words: Option<(Ending, Instant)>,
     trouble: Option<(Ending, Instant)>,
     console_ended: Option<Instant>,
@@ -102,6 +115,7 @@ impl<'a> Watch<'a> {
             running_since: None,
             notices,
             quoted: VecDeque::new(),
+            last_finding: None,
             last_words: None,
             trouble: None,
             console_ended: None,
@@ -183,19 +197,39 @@ impl<'a> Watch<'a> {
         self.worker_done.then_some(Over::WorkDone)
     }
 
-    /// Gives the running case the boot's ending as its verdict. Whether there was one.
-    pub fn blame(&mut self, ending: &Ending, now: Instant) -> bool {
+    /// Gives the running case the boot's ending as its verdict.
+    pub fn blame(&mut self, ending: &Ending, now: Instant) -> Culprit {
         let Some(since) = self.running_since.take() else {
-            return false;
+            return Culprit::Nobody;
         };
-        let reason = ending.detail.clone();
-        let verdict = if ending.how == BootEnding::Interrupted {
+        let expected = self.pending.front().and_then(|case| case.stop);
+        let is_expected = match (&ending.stop, expected) {
+            (Some(stop), Some(expected)) => stop.is(expected),
+            _ => false,
+        };
+        let mut observations = Vec::new();
+        let verdict = if is_expected {
+            observations.push(format!("seen: {}", ending.detail));
+            if let Some((id, detail)) = &self.last_finding {
+                observations.push(format!("the guest says: {id}: {detail}"));
+            }
+            Verdict::Passed
+        } else if ending.how == BootEnding::Interrupted {
+            let reason = ending.detail.clone();
             Verdict::NotRun { reason }
         } else {
+            let reason = match expected {
+                Some(expected) => format!("expected {expected}, but {}", ending.detail),
+                None => ending.detail.clone(),
+            };
             Verdict::Broken { reason }
         };
-        self.end_case(verdict, now.saturating_duration_since(since), Vec::new());
-        true
+        self.end_case(verdict, now.saturating_duration_since(since), observations);
+        if is_expected {
+            Culprit::ExpectedStop
+        } else {
+            Culprit::Case
+        }
     }
 
     fn take_guest_event(&mut self, event: GuestEvent, now: Instant) {
@@ -213,8 +247,22 @@ impl<'a> Watch<'a> {
                 None => self.notify(Notice::Finding(format!("unreadable fault: {}", event.raw))),
             },
             GuestEventKind::Finding { id, detail } => {
-                self.notify(Notice::Finding(format!("{id}: {}", plain(detail))));
+                let detail = plain(detail);
+                self.notify(Notice::Finding(format!("{id}: {detail}")));
+                self.last_finding = Some((id.clone(), detail));
             }
+            GuestEventKind::Goodbye { reason } => {
+                if let Some((id, detail)) = &self.last_finding
+                    && reason.as_str() == Some(id)
+                {
+                    let words = Ending::from_stopping_finding(id, detail);
+                    self.last_words.get_or_insert((words, now));
+                }
+            }
+            GuestEventKind::Command { line, status } => self.notify(Notice::Command {
+                line: line.clone(),
+                status: plain(status),
+            }),
             GuestEventKind::Malformed { problem } => {
                 let text = format!("malformed machine line ({problem}): {}", event.raw);
                 self.notify(Notice::Finding(text));
@@ -288,7 +336,8 @@ impl<'a> Watch<'a> {
         match report {
             Ok(report) => {
                 self.running_since = None;
-                let verdict = verdict(&report.outcome);
+                let expected = self.pending.front().and_then(|case| case.stop);
+                let verdict = verdict(&report.outcome, expected);
                 self.end_case(verdict, duration, report.observations);
             }
             // The case keeps running until the cause is known: see `blame`.
@@ -310,7 +359,7 @@ impl<'a> Watch<'a> {
         self.journal.case_ended(CaseResult {
             boot: self.boot,
             id: case.id.into(),
-            rule: case.rule.into(),
+            rule: case.rule().into(),
             title: case.title.into(),
             remapping: self.remapping.into(),
             verdict,
@@ -336,11 +385,21 @@ impl<'a> Watch<'a> {
                 detail.push_str(line);
             }
         }
-        Ending { how, detail }
+        Ending::new(how, detail)
     }
 }
 
-fn verdict(outcome: &CaseOutcome) -> Verdict {
+/// A case that came to its end although it expected a stop of the guest is red.
+fn verdict(outcome: &CaseOutcome, expected: Option<Stop>) -> Verdict {
+    match (outcome, expected) {
+        (CaseOutcome::Passed, Some(expected)) => Verdict::Broken {
+            reason: format!("expected {expected}, but the guest went on"),
+        },
+        (outcome, _) => plain_verdict(outcome),
+    }
+}
+
+fn plain_verdict(outcome: &CaseOutcome) -> Verdict {
     match outcome {
         CaseOutcome::Passed => Verdict::Passed,
         CaseOutcome::Failed(findings) => Verdict::Failed {

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::{Remapping, Step, StepResult};
+use contract::{GuestMemory, Profile, Remapping, Step, StepResult};
 use control_api::Client;
 use control_api::request::{MailboxCall, MailboxWaitAttached};
 use cpio::newc;
@@ -97,10 +97,12 @@ impl Rig {
         let mut client = connect(&path("ctl"));
         let command_line = CommandLine {
             accel: Accel::Tcg,
-            memory_mib: nt::MEMORY_MIB,
+            memory_mib: nt::memory_mib(GuestMemory::Low),
             kernel: image("nt-kernel.elf"),
             initrd: Some(path("boot.cpio")),
-            append: nt::command_line(Remapping::On, "dmarig.sys", None) + " " + setup.words,
+            append: nt::command_line(Remapping::On, &Profile::DEFAULT, "dmarig.sys", None)
+                + " "
+                + setup.words,
             functions: [("control", "cf"), ("dut0", "dut0")]
                 .map(|(id, socket)| VfioUserFunction {
                     id: id.into(),

@@ -4,8 +4,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use contract::{RigError, SUITES};
+use qemu::process::StderrRecord;
 
 use super::*;
+use crate::event::Summary;
 use crate::report::Reports;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -106,13 +108,76 @@ fn bug_check_under_a_case_blames_that_case_and_leaves_the_next() {
     assert_eq!(watch.over(now, None), Some(Over::Qemu(exited(0x23))));
 
     let words = watch.last_words().expect("said").clone();
-    assert!(watch.blame(&words, now));
+    assert_eq!(watch.blame(&words, now), Culprit::Case);
     // What the worker says when everything was killed changes nothing.
     watch.take(
         ended(Err(RigError("closed".into())), Some(Trouble::Device)),
         now,
     );
     assert_eq!(bed.pending.len(), 1);
+    assert_eq!(bed.journal.summary().failed, 1);
+}
+
+const FINDING: &str = r#"{"event":"finding","id":"pages-freed-twice","detail":"0x1000"}"#;
+const GOODBYE: &str = r#"{"event":"goodbye","reason":"pages-freed-twice"}"#;
+
+/// How a case that expects `stop` ends when the guest says `lines` and its machine then ends.
+fn stopped(stop: Stop, lines: &[&str]) -> (Culprit, Summary) {
+    let mut bed = Bed::new();
+    let case = Case {
+        stop: Some(stop),
+        ..*bed.pending[0]
+    };
+    bed.pending[0] = Box::leak(Box::new(case));
+    let now = bed.now;
+    let (mut watch, _noticed) = bed.watch();
+    watch.take(STARTED, now);
+    for line in lines {
+        watch.take(guest(line), now);
+    }
+    let status = exited(0x23);
+    let ending = Ending::from_qemu_exit(status, watch.last_words(), &StderrRecord::default());
+    let culprit = watch.blame(&ending, now);
+    (culprit, bed.journal.summary().clone())
+}
+
+#[test]
+fn stop_that_a_case_expects_is_its_success() {
+    let bug_check = |parameter_1| Stop::BugCheck {
+        code: 0xe6,
+        parameter_1,
+    };
+    let (culprit, summary) = stopped(bug_check(1), &[BUG_CHECK]);
+    assert_eq!((culprit, summary.passed), (Culprit::ExpectedStop, 1));
+    let finding = Stop::Finding("pages-freed-twice");
+    let (culprit, summary) = stopped(finding, &[FINDING, GOODBYE]);
+    assert_eq!((culprit, summary.passed), (Culprit::ExpectedStop, 1));
+
+    let others: [(Stop, &[&str]); 4] = [
+        (bug_check(2), &[BUG_CHECK]),
+        (finding, &[BUG_CHECK]),
+        (bug_check(1), &[FINDING, GOODBYE]),
+        // A finding that did not stop the guest is no stop.
+        (finding, &[FINDING]),
+    ];
+    for (stop, lines) in others {
+        let (culprit, summary) = stopped(stop, lines);
+        assert_eq!((culprit, summary.failed), (Culprit::Case, 1), "{stop}");
+    }
+}
+
+#[test]
+fn case_that_expects_a_stop_and_comes_to_its_end_is_red() {
+    let mut bed = Bed::new();
+    let case = Case {
+        stop: Some(Stop::Finding("pages-freed-twice")),
+        ..*bed.pending[0]
+    };
+    bed.pending[0] = Box::leak(Box::new(case));
+    let now = bed.now;
+    let (mut watch, _noticed) = bed.watch();
+    watch.take(STARTED, now);
+    watch.take(passed(), now);
     assert_eq!(bed.journal.summary().failed, 1);
 }
 
@@ -198,7 +263,7 @@ fn driver_that_does_not_come_is_told_with_the_console() {
         panic!("not over");
     };
     assert!(ending.detail.contains("ZwDance"), "{}", ending.detail);
-    assert!(!watch.blame(&ending, now), "no case was running");
+    assert_eq!(watch.blame(&ending, now), Culprit::Nobody);
 }
 
 #[test]
