@@ -587,6 +587,191 @@
 // Size of a result without its data.
 #define DMARIG_OPERATION_RESULT_SIZE_BYTES 80
 
+// WdfDmaEnablerCreate for DUT `a`; data = WDF_DMA_ENABLER_CONFIG (0x50 bytes), then, with
+// [`KMDF_FLAG_ATTRIBUTES`], WDF_OBJECT_ATTRIBUTES (0x38). Slot `dst` = object.
+#define DMARIG_OP_KMDF_ENABLER_CREATE 512
+
+// Enabler `a`: `value[0]` = WdfDmaEnablerGetMaximumLength, `value[1]` =
+// WdfDmaEnablerGetMaximumScatterGatherElements, `value[2]` = WdfDmaEnablerGetFragmentLength of
+// direction `arg[0]`.
+#define DMARIG_OP_KMDF_ENABLER_QUERY 513
+
+// WdfDmaEnablerSetMaximumScatterGatherElements(enabler `a`, `arg[0]`).
+#define DMARIG_OP_KMDF_ENABLER_SET_MAXIMUM_ELEMENTS 514
+
+// WdfDmaEnablerWdmGetDmaAdapter(enabler `a`, direction `arg[0]`). Slot `dst` = adapter, which belongs
+// to the enabler: `OP_ADAPTER_PUT` only empties the slot. Its table counts as one of version
+// `arg[1]`. A NULL adapter is `OUTCOME_NULL`. Values as of `OP_ADAPTER_OPEN`, but for the map
+// registers.
+#define DMARIG_OP_KMDF_ENABLER_ADAPTER 515
+
+// WdfCommonBufferCreate(enabler `a`, `arg[0]` length); data = WDF_OBJECT_ATTRIBUTES with
+// [`KMDF_FLAG_ATTRIBUTES`]. Slot `dst` = buffer. `arg[4]` = the enabler's handle with
+// [`KMDF_FLAG_HANDLE`].
+#define DMARIG_OP_KMDF_COMMON_BUFFER_CREATE 516
+
+// WdfCommonBufferCreateWithConfig: as above, the data begin with WDF_COMMON_BUFFER_CONFIG (8 bytes).
+#define DMARIG_OP_KMDF_COMMON_BUFFER_CREATE_WITH_CONFIG 517
+
+// Common buffer `a`: `virtual_address` and `logical_address` = the aligned ones, `length` =
+// WdfCommonBufferGetLength.
+#define DMARIG_OP_KMDF_COMMON_BUFFER_QUERY 518
+
+// WdfDeviceSetAlignmentRequirement(DUT `a`, `arg[0]`).
+#define DMARIG_OP_KMDF_SET_ALIGNMENT 519
+
+// WdfDeviceGetAlignmentRequirement(DUT `a`): `value[0]`.
+#define DMARIG_OP_KMDF_GET_ALIGNMENT 520
+
+// WdfObjectCreate; data = WDF_OBJECT_ATTRIBUTES with [`KMDF_FLAG_ATTRIBUTES`]. Slot `dst` = object.
+// DUT `a` counts as its owner: the slot is emptied when that device goes.
+#define DMARIG_OP_KMDF_OBJECT_CREATE 528
+
+// WdfObjectDelete of the object or framework buffer in slot `a`. Slots of objects below it are
+// emptied.
+#define DMARIG_OP_KMDF_OBJECT_DELETE 529
+
+// WdfObjectAllocateContext(object `a`) with attributes as data. `virtual_address` = the context.
+// Status by the framework.
+#define DMARIG_OP_KMDF_CONTEXT_ALLOCATE 530
+
+// WdfObjectGetTypedContextWorker(object `a`, type `arg[0]`, one of 1 to [`KMDF_CONTEXT_TYPES`]):
+// `virtual_address`, NULL is `OUTCOME_NULL`; `value[0]` = 1 when WdfObjectContextGetObject of it
+// gives the object; the data = its first `arg[1]` bytes, at most [`KMDF_CONTEXT_READ_MAX_BYTES`].
+#define DMARIG_OP_KMDF_CONTEXT_READ 531
+
+// Writes the data to the context of type `arg[0]` of object `a`.
+#define DMARIG_OP_KMDF_CONTEXT_WRITE 532
+
+// WdfObjectReferenceActual of object `a`.
+#define DMARIG_OP_KMDF_OBJECT_REFERENCE 533
+
+// WdfObjectDereferenceActual of object `a`. An object that was deleted while it had references stays
+// in its slot until this is called as often.
+#define DMARIG_OP_KMDF_OBJECT_DEREFERENCE 534
+
+// The log of callbacks: the data are [`KmdfLogEntry`]s from entry `arg[0]` on, as many as fit;
+// `value[0]` = entries there are, `value[1]` = entries that found no room.
+#define DMARIG_OP_KMDF_LOG_READ 544
+
+// Empties the log.
+#define DMARIG_OP_KMDF_LOG_CLEAR 545
+
+// Binding: `value[0]` = client minor version, `value[1]` = 1 when the framework is older than that,
+// `value[2]` = entries of the function table; data = the component's globals (0x38 bytes).
+#define DMARIG_OP_KMDF_BINDING 546
+
+// Flag: the data hold WDF_OBJECT_ATTRIBUTES, which are passed; else WDF_NO_OBJECT_ATTRIBUTES is.
+#define DMARIG_KMDF_FLAG_ATTRIBUTES 256
+
+// Flag: NULL is passed for the configuration.
+#define DMARIG_KMDF_FLAG_NULL_CONFIG 512
+
+// Flag: NULL is passed for the pointer that receives the handle.
+#define DMARIG_KMDF_FLAG_NULL_OUT 1024
+
+// Flag: `arg[4]` is passed for the handle, and no slot is looked at.
+#define DMARIG_KMDF_FLAG_HANDLE 2048
+
+// In `ParentObject` of a program's attributes: the device of DUT 0.
+#define DMARIG_KMDF_PARENT_DEVICE 4294967296
+
+// Size of WDF_OBJECT_ATTRIBUTES in bytes.
+#define DMARIG_KMDF_ATTRIBUTES_SIZE_BYTES 56
+
+// Size of WDF_DMA_ENABLER_CONFIG in bytes.
+#define DMARIG_KMDF_ENABLER_CONFIG_SIZE_BYTES 80
+
+// Size of WDF_COMMON_BUFFER_CONFIG in bytes.
+#define DMARIG_KMDF_COMMON_BUFFER_CONFIG_SIZE_BYTES 8
+
+// Context types that programs may use: `ContextTypeInfo` in their attributes is 1 to this.
+#define DMARIG_KMDF_CONTEXT_TYPES 3
+
+// Size of a context of these types in bytes, without `ContextSizeOverride`.
+#define DMARIG_KMDF_CONTEXT_SIZE_BYTES 64
+
+// Most bytes that `OP_KMDF_CONTEXT_READ` gives.
+#define DMARIG_KMDF_CONTEXT_READ_MAX_BYTES 4096
+
+// Event: EvtDriverDeviceAdd.
+#define DMARIG_KMDF_EVENT_DEVICE_ADD 1
+
+// Event: EvtDevicePrepareHardware.
+#define DMARIG_KMDF_EVENT_PREPARE_HARDWARE 2
+
+// Event: EvtDeviceReleaseHardware.
+#define DMARIG_KMDF_EVENT_RELEASE_HARDWARE 3
+
+// Event: EvtDeviceD0Entry; `value` = the state it comes from.
+#define DMARIG_KMDF_EVENT_D0_ENTRY 4
+
+// Event: EvtDeviceD0EntryPostInterruptsEnabled.
+#define DMARIG_KMDF_EVENT_D0_ENTRY_POST_INTERRUPTS 5
+
+// Event: EvtDeviceD0ExitPreInterruptsDisabled.
+#define DMARIG_KMDF_EVENT_D0_EXIT_PRE_INTERRUPTS 6
+
+// Event: EvtDeviceD0Exit; `value` = the state it goes to.
+#define DMARIG_KMDF_EVENT_D0_EXIT 7
+
+// Event: EvtInterruptEnable; `value` = the message.
+#define DMARIG_KMDF_EVENT_INTERRUPT_ENABLE 8
+
+// Event: EvtInterruptDisable; `value` = the message.
+#define DMARIG_KMDF_EVENT_INTERRUPT_DISABLE 9
+
+// Event: EvtDeviceSelfManagedIoInit.
+#define DMARIG_KMDF_EVENT_SELF_MANAGED_IO_INIT 10
+
+// Event: EvtDeviceSelfManagedIoSuspend.
+#define DMARIG_KMDF_EVENT_SELF_MANAGED_IO_SUSPEND 11
+
+// Event: EvtDeviceSelfManagedIoRestart.
+#define DMARIG_KMDF_EVENT_SELF_MANAGED_IO_RESTART 12
+
+// Event: EvtDeviceSelfManagedIoFlush.
+#define DMARIG_KMDF_EVENT_SELF_MANAGED_IO_FLUSH 13
+
+// Event: EvtDeviceSelfManagedIoCleanup.
+#define DMARIG_KMDF_EVENT_SELF_MANAGED_IO_CLEANUP 14
+
+// Event: EvtDeviceQueryStop.
+#define DMARIG_KMDF_EVENT_QUERY_STOP 15
+
+// Event: EvtDeviceQueryRemove.
+#define DMARIG_KMDF_EVENT_QUERY_REMOVE 16
+
+// Event: EvtDeviceSurpriseRemoval.
+#define DMARIG_KMDF_EVENT_SURPRISE_REMOVAL 17
+
+// Event: EvtCleanupCallback of the device.
+#define DMARIG_KMDF_EVENT_DEVICE_CLEANUP 18
+
+// Event: EvtDmaEnablerFill.
+#define DMARIG_KMDF_EVENT_ENABLER_FILL 32
+
+// Event: EvtDmaEnablerEnable.
+#define DMARIG_KMDF_EVENT_ENABLER_ENABLE 33
+
+// Event: EvtDmaEnablerSelfManagedIoStart.
+#define DMARIG_KMDF_EVENT_ENABLER_SELF_MANAGED_IO_START 34
+
+// Event: EvtDmaEnablerSelfManagedIoStop.
+#define DMARIG_KMDF_EVENT_ENABLER_SELF_MANAGED_IO_STOP 35
+
+// Event: EvtDmaEnablerDisable.
+#define DMARIG_KMDF_EVENT_ENABLER_DISABLE 36
+
+// Event: EvtDmaEnablerFlush.
+#define DMARIG_KMDF_EVENT_ENABLER_FLUSH 37
+
+// Event: EvtCleanupCallback of an object of a program.
+#define DMARIG_KMDF_EVENT_OBJECT_CLEANUP 48
+
+// Event: EvtDestroyCallback of an object of a program.
+#define DMARIG_KMDF_EVENT_OBJECT_DESTROY 49
+
 // Increment of the word counter (the odd constant of the SplitMix64 generator, public domain).
 #define DMARIG_PATTERN_INCREMENT 11400714819323198485ull
 
@@ -749,6 +934,20 @@ typedef struct {
   uint64_t reserved1;
 } DMARIG_OperationResult;
 
+// One callback that the framework has made.
+typedef struct {
+  // Position in the order of all callbacks since the log was emptied, from 0.
+  uint32_t sequence;
+  // One of `KMDF_EVENT_*`.
+  uint16_t event;
+  // DUT number, or 0xffff for the control function and for objects of no device.
+  uint16_t device;
+  // Slot of the object, or `SLOT_NONE`.
+  uint32_t slot;
+  // By event.
+  uint32_t value;
+} DMARIG_KmdfLogEntry;
+
 /* The layout as Rust has it. */
 _Static_assert(sizeof(DMARIG_Descriptor) == 64, "size of DMARIG_Descriptor");
 _Static_assert(offsetof(DMARIG_Descriptor, opcode) == 0, "DMARIG_Descriptor.opcode");
@@ -818,3 +1017,9 @@ _Static_assert(offsetof(DMARIG_OperationResult, length) == 32, "DMARIG_Operation
 _Static_assert(offsetof(DMARIG_OperationResult, value) == 40, "DMARIG_OperationResult.value");
 _Static_assert(offsetof(DMARIG_OperationResult, epoch) == 64, "DMARIG_OperationResult.epoch");
 _Static_assert(offsetof(DMARIG_OperationResult, reserved1) == 72, "DMARIG_OperationResult.reserved1");
+_Static_assert(sizeof(DMARIG_KmdfLogEntry) == 16, "size of DMARIG_KmdfLogEntry");
+_Static_assert(offsetof(DMARIG_KmdfLogEntry, sequence) == 0, "DMARIG_KmdfLogEntry.sequence");
+_Static_assert(offsetof(DMARIG_KmdfLogEntry, event) == 4, "DMARIG_KmdfLogEntry.event");
+_Static_assert(offsetof(DMARIG_KmdfLogEntry, device) == 6, "DMARIG_KmdfLogEntry.device");
+_Static_assert(offsetof(DMARIG_KmdfLogEntry, slot) == 8, "DMARIG_KmdfLogEntry.slot");
+_Static_assert(offsetof(DMARIG_KmdfLogEntry, value) == 12, "DMARIG_KmdfLogEntry.value");

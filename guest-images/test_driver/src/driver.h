@@ -148,9 +148,12 @@ bool device_enlist(struct device *device);
 /* Takes the device out of the driver; the last one releases every object. The caller holds the lock. */
 void device_delist(struct device *device);
 
+/* Resource descriptors of a device that are looked at. */
+#define MAX_DESCRIPTORS 32
+
 /* hardware.c: resources and registers of either function. The front calls these one at a time. */
-/* Maps the BARs and reads the ID registers. */
-NTSTATUS hardware_map(struct device *device, PCM_RESOURCE_LIST translated);
+/* Maps the BARs and reads the ID registers; `resources` are what front_resource takes. */
+NTSTATUS hardware_map(struct device *device, void *resources);
 void hardware_unmap(struct device *device);
 /* From here on programs may use registers. */
 void hardware_show(struct device *device);
@@ -195,7 +198,10 @@ void context_free_all(void);
 
 /* release.c */
 uint32_t release_all(void);
+/* Releases what lies on the device's adapters; objects of the framework stay. */
 void release_dut(uint32_t number);
+/* Empties the slots of framework objects below the device, which the framework has deleted. */
+void release_forget_dut(uint32_t number);
 
 /* clock.c */
 /* Up to this a wait is a stall, above PASSIVE_LEVEL it is never longer: that is the most that may be

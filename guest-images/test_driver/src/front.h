@@ -9,5 +9,12 @@
  * when none is connected. */
 bool front_run_in_interrupt(struct device *device, void (*routine)(void *context), void *context);
 
+/* Descriptor `index` of a device's translated resources, or NULL behind the last one. */
+const CM_PARTIAL_RESOURCE_DESCRIPTOR *front_resource(void *resources, ULONG index);
+
+/* Deletes a framework object; takes back one reference to it. */
+void front_delete_object(void *object);
+void front_dereference_object(void *object);
+
 /* The row of an operation that only this front has, or NULL. */
 const struct operation_entry *front_operation_find(uint16_t opcode);

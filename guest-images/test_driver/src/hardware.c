@@ -1,18 +1,14 @@
 /* Resources and registers of both functions. */
-#include "driver.h"
-
-/* Resource descriptors that are looked at. */
-#define MAX_DESCRIPTORS 32
+#include "front.h"
 
 /* The first memory range of that length; BARs of one function all differ in length. */
-static bool find_bar(PCM_RESOURCE_LIST resources, uint64_t length, struct bar *bar)
+static bool find_bar(void *resources, uint64_t length, struct bar *bar)
 {
-    if (resources == NULL || resources->Count == 0) {
-        return false;
-    }
-    PCM_PARTIAL_RESOURCE_LIST list = &resources->List[0].PartialResourceList;
-    for (ULONG i = 0; i < min(list->Count, MAX_DESCRIPTORS); i++) {
-        const CM_PARTIAL_RESOURCE_DESCRIPTOR *descriptor = &list->PartialDescriptors[i];
+    for (ULONG i = 0; i < MAX_DESCRIPTORS; i++) {
+        const CM_PARTIAL_RESOURCE_DESCRIPTOR *descriptor = front_resource(resources, i);
+        if (descriptor == NULL) {
+            return false;
+        }
         if (descriptor->Type == CmResourceTypeMemory && descriptor->u.Memory.Length == length) {
             bar->address = descriptor->u.Memory.Start;
             bar->length = length;
@@ -22,7 +18,7 @@ static bool find_bar(PCM_RESOURCE_LIST resources, uint64_t length, struct bar *b
     return false;
 }
 
-static NTSTATUS map_bar(PCM_RESOURCE_LIST resources, uint64_t length, struct bar *bar)
+static NTSTATUS map_bar(void *resources, uint64_t length, struct bar *bar)
 {
     if (!find_bar(resources, length, bar)) {
         return STATUS_DEVICE_CONFIGURATION_ERROR;
@@ -46,7 +42,7 @@ void hardware_unmap(struct device *device)
     unmap_bar(&device->control.mailbox);
 }
 
-static NTSTATUS map_dut(struct device *device, PCM_RESOURCE_LIST resources)
+static NTSTATUS map_dut(struct device *device, void *resources)
 {
     struct dut *dut = &device->dut;
     NTSTATUS status = map_bar(resources, DMARIG_DUT_REGISTER_BAR_SIZE_BYTES, &dut->registers);
@@ -57,7 +53,7 @@ static NTSTATUS map_dut(struct device *device, PCM_RESOURCE_LIST resources)
     return status;
 }
 
-static NTSTATUS map_control(struct device *device, PCM_RESOURCE_LIST resources)
+static NTSTATUS map_control(struct device *device, void *resources)
 {
     struct control *control = &device->control;
     NTSTATUS status = map_bar(resources, DMARIG_MAILBOX_SIZE_BYTES, &control->mailbox);
@@ -73,10 +69,10 @@ static NTSTATUS map_control(struct device *device, PCM_RESOURCE_LIST resources)
     return status;
 }
 
-NTSTATUS hardware_map(struct device *device, PCM_RESOURCE_LIST translated)
+NTSTATUS hardware_map(struct device *device, void *resources)
 {
-    NTSTATUS status = device->role == ROLE_DUT ? map_dut(device, translated)
-                                               : map_control(device, translated);
+    NTSTATUS status = device->role == ROLE_DUT ? map_dut(device, resources)
+                                               : map_control(device, resources);
     if (!NT_SUCCESS(status)) {
         hardware_unmap(device);
     }

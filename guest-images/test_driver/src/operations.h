@@ -33,6 +33,11 @@ struct cpu_view buffer_view(struct slot *slot);
 DMA_ADAPTER_V3 *adapter_of(const struct slot *slot);
 void adapter_release(struct slot *slot);
 
+/* release.c: deletes a framework object and empties the slots of all below it. */
+void object_release(struct slot *slot);
+/* Empties the slots of what lay below framework objects that are in no slot any more. */
+void release_forget_orphans(void);
+
 /* ops_ring.c */
 void ring_release(struct slot *slot);
 

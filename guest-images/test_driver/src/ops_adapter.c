@@ -41,8 +41,11 @@ uint16_t op_adapter_open(struct operation_call *call)
 void adapter_release(struct slot *slot)
 {
     DMA_ADAPTER_V3 *adapter = adapter_of(slot);
+    bool is_enablers = slot->object.adapter.enabler.generation != 0;
     slot_drop(&g_driver.slots, slot);
-    adapter->DmaOperations->PutDmaAdapter(adapter);
+    if (!is_enablers) {
+        adapter->DmaOperations->PutDmaAdapter(adapter);
+    }
 }
 
 /* Buffers may still be on it: that misuse is the program's to try. */

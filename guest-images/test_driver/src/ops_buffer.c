@@ -1,5 +1,5 @@
 /* Operations on common buffers. */
-#include "operations.h"
+#include "front.h"
 
 /* Both slots of an operation that makes a buffer; NULL when one is wrong. */
 static struct slot *adapter_for_new_buffer(const struct operation_call *call)
@@ -203,6 +203,9 @@ struct cpu_view buffer_view(struct slot *slot)
 {
     const struct buffer_object *buffer = &slot->object.buffer;
     struct cpu_view view = {buffer->virtual_address, buffer->length};
+    if (buffer->framework != NULL) {
+        return view;
+    }
     if (buffer->backing.generation != 0) {
         /* The MDL must still be there and mapped, and the buffer inside of it. */
         struct slot *mdl = slot_resolve(&g_driver.slots, buffer->backing, SLOT_MDL);
@@ -228,6 +231,10 @@ bool buffer_release(struct slot *slot)
     if (buffer.imaginary) {
         return true;
     }
+    if (buffer.framework != NULL) {
+        front_delete_object(buffer.framework);
+        return true;
+    }
     if (adapter == NULL) {
         /* Its adapter was put before it: nobody is left who could free it. */
         return false;
@@ -246,11 +253,12 @@ uint16_t op_buffer_free(struct operation_call *call)
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     struct buffer_object *buffer = &slot->object.buffer;
-    if (slot_resolve(&g_driver.slots, buffer->adapter, SLOT_ADAPTER) == NULL) {
+    if (buffer->framework == NULL &&
+        slot_resolve(&g_driver.slots, buffer->adapter, SLOT_ADAPTER) == NULL) {
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     if ((call->operation->flags & DMARIG_OP_FLAG_OVERRIDE) != 0) {
-        if (arg[0] > UINT32_MAX || arg[3] > 1) {
+        if (buffer->framework != NULL || arg[0] > UINT32_MAX || arg[3] > 1) {
             return DMARIG_OUTCOME_BAD_ARGUMENT;
         }
         buffer->length = (uint32_t)arg[0];

@@ -1,10 +1,10 @@
 /* Releasing what programs have left, newest first and in the order that the DDI demands. */
-#include "operations.h"
+#include "front.h"
 
 /* Rings and buffers live on adapters, MDLs describe memory, partial MDLs their source (which is
- * older). */
+ * older), adapters may be an enabler's, framework objects lie below older ones. */
 static const enum slot_kind release_order[] = {
-    SLOT_RING, SLOT_BUFFER, SLOT_MDL, SLOT_MEMORY, SLOT_ADAPTER,
+    SLOT_RING, SLOT_BUFFER, SLOT_MDL, SLOT_MEMORY, SLOT_ADAPTER, SLOT_OBJECT,
 };
 
 static void release(struct slot *slot)
@@ -27,12 +27,15 @@ static void release(struct slot *slot)
     case SLOT_ADAPTER:
         adapter_release(slot);
         break;
+    case SLOT_OBJECT:
+        object_release(slot);
+        break;
     default:
         break;
     }
 }
 
-/* The device under test that the object is on; UINT32_MAX when it is on none. */
+/* The device under test on whose adapters the object is; UINT32_MAX when it is on none. */
 static uint32_t dut_of(const struct slot *slot)
 {
     struct slot *adapter = NULL;
@@ -75,4 +78,75 @@ uint32_t release_all(void)
 void release_dut(uint32_t number)
 {
     (void)release_matching(false, number);
+}
+
+/* The slot of the framework object that the one in `slot` lies directly below. */
+static struct slot_reference parent_of(const struct slot *slot)
+{
+    switch (slot->kind) {
+    case SLOT_ADAPTER:
+        return slot->object.adapter.enabler;
+    case SLOT_BUFFER:
+        return slot->object.buffer.enabler;
+    case SLOT_OBJECT:
+        return slot->object.framework.parent;
+    default:
+        return (struct slot_reference){0};
+    }
+}
+
+/* Gives back the references that programs have taken, and empties the slot. */
+static void drop_object(struct slot *slot)
+{
+    const struct framework_object object = slot->object.framework;
+    slot_drop(&g_driver.slots, slot);
+    for (uint32_t i = 0; i < object.references; i++) {
+        front_dereference_object(object.handle);
+    }
+}
+
+void release_forget_orphans(void)
+{
+    /* A parent is older than its children, so one pass from the oldest on reaches all of them. */
+    struct slot *slot = slot_newest(&g_driver.slots);
+    while (slot != NULL && slot_older(&g_driver.slots, slot) != NULL) {
+        slot = slot_older(&g_driver.slots, slot);
+    }
+    while (slot != NULL) {
+        struct slot *newer = slot_newer(&g_driver.slots, slot);
+        struct slot_reference parent = parent_of(slot);
+        if (parent.generation != 0 &&
+            slot_resolve(&g_driver.slots, parent, SLOT_OBJECT) == NULL) {
+            if (slot->kind == SLOT_OBJECT) {
+                drop_object(slot);
+            } else {
+                slot_drop(&g_driver.slots, slot);
+            }
+        }
+        slot = newer;
+    }
+}
+
+void object_release(struct slot *slot)
+{
+    const struct framework_object object = slot->object.framework;
+    /* The references after the deletion: without one the handle may be gone by then. */
+    if (!object.deleted) {
+        front_delete_object(object.handle);
+    }
+    drop_object(slot);
+    release_forget_orphans();
+}
+
+void release_forget_dut(uint32_t number)
+{
+    struct slot *slot = slot_newest(&g_driver.slots);
+    while (slot != NULL) {
+        struct slot *older = slot_older(&g_driver.slots, slot);
+        if (slot->kind == SLOT_OBJECT && slot->object.framework.dut == number) {
+            drop_object(slot);
+        }
+        slot = older;
+    }
+    release_forget_orphans();
 }

@@ -88,3 +88,8 @@ struct slot *slot_older(struct slot_table *table, const struct slot *slot)
 {
     return at(table, slot->older);
 }
+
+struct slot *slot_newer(struct slot_table *table, const struct slot *slot)
+{
+    return at(table, slot->newer);
+}

@@ -16,6 +16,14 @@ enum slot_kind {
     SLOT_MEMORY,
     SLOT_MDL,
     SLOT_RING,
+    SLOT_OBJECT,
+};
+
+/* What a framework object is; KMDF only. */
+enum framework_kind {
+    FRAMEWORK_ANY = 0,
+    FRAMEWORK_GENERAL,
+    FRAMEWORK_ENABLER,
 };
 
 /* Names an object as long as it lives; generation 0 names nothing. */
@@ -28,10 +36,13 @@ struct adapter_object {
     struct _DMA_ADAPTER *adapter;
     uint32_t dut;
     uint32_t requested_version; /* DEVICE_DESCRIPTION.Version */
+    struct slot_reference enabler; /* the framework object that owns it, else nothing */
 };
 
 struct buffer_object {
-    struct slot_reference adapter;
+    struct slot_reference adapter; /* nothing for a common buffer of the framework */
+    struct slot_reference enabler; /* of a common buffer of the framework */
+    void *framework;               /* its handle, else NULL */
     struct slot_reference backing; /* the MDL of CreateCommonBufferFromMdl, else nothing */
     void *virtual_address;
     uint64_t logical_address;
@@ -72,6 +83,16 @@ struct ring_object {
     uint64_t next_tag;
 };
 
+/* An object of the framework. */
+struct framework_object {
+    void *handle;
+    enum framework_kind kind;
+    uint32_t dut;
+    struct slot_reference parent; /* the slot of its parent, nothing when that is the device */
+    uint32_t references;          /* taken by programs */
+    bool deleted;                 /* and still there because of them */
+};
+
 struct slot {
     enum slot_kind kind;
     uint32_t older; /* neighbours in order of creation, or DMARIG_SLOT_NONE */
@@ -83,6 +104,7 @@ struct slot {
         struct memory_object memory;
         struct mdl_object mdl;
         struct ring_object ring;
+        struct framework_object framework;
     } object;
 };
 
@@ -118,6 +140,7 @@ struct slot_reference slot_reference_to(const struct slot_table *table, const st
 struct slot *slot_resolve(struct slot_table *table, struct slot_reference reference,
                           enum slot_kind kind);
 
-/* The newest object, or NULL; then the next older one. */
+/* The newest object, or NULL; then the next older and the next newer one. */
 struct slot *slot_newest(struct slot_table *table);
 struct slot *slot_older(struct slot_table *table, const struct slot *slot);
+struct slot *slot_newer(struct slot_table *table, const struct slot *slot);

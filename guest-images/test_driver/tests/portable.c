@@ -227,7 +227,9 @@ static void compare_with_model(struct slot_table *slots)
         CHECK(slot != NULL && slot == &slots->slots[object->index]);
         CHECK(slot->kind == object->kind);
         CHECK(slot_resolve(slots, object->reference, object->kind) == slot);
-        slot = slot_older(slots, slot);
+        struct slot *older = slot_older(slots, slot);
+        CHECK(older == NULL || slot_newer(slots, older) == slot);
+        slot = older;
     }
     CHECK(slot == NULL);
 }
@@ -237,7 +239,7 @@ static void slot_step(struct slot_table *slots)
     static struct slot_reference gone;
     uint32_t index = (uint32_t)(next_random() % 100);
     index = index < 90 ? index : DMARIG_SLOT_COUNT - 1 + index % 4;
-    enum slot_kind kind = (enum slot_kind)(1 + next_random() % 5);
+    enum slot_kind kind = (enum slot_kind)(1 + next_random() % 6);
     uint32_t position = model_position(index);
     bool taken = position < model_count;
     CHECK(slot_is_free(slots, index) == (!taken && index < DMARIG_SLOT_COUNT));

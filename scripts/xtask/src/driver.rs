@@ -73,7 +73,7 @@ pub enum Front {
 
 impl Front {
     /// All drivers.
-    pub const ALL: [Self; 1] = [Self::Wdm];
+    pub const ALL: [Self; 2] = [Self::Wdm, Self::Kmdf];
 
     /// File name of the driver.
     #[must_use]

@@ -10,19 +10,20 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use dmarig_abi::{
-    CompletionEntry, Descriptor, MailboxHeader, Operation, OperationResult, ProgramHeader,
-    ResponseHeader,
+    CompletionEntry, Descriptor, KmdfLogEntry, MailboxHeader, Operation, OperationResult,
+    ProgramHeader, ResponseHeader,
 };
 
 use crate::paths;
 
 /// Modules of the ABI crate that hold constants or structures for C.
-const MODULES: [&str; 6] = [
+const MODULES: [&str; 7] = [
     "registers",
     "descriptor",
     "completion",
     "mailbox",
     "operation",
+    "operation_kmdf",
     "pattern",
 ];
 
@@ -209,6 +210,13 @@ fn layouts() -> Vec<Layout> {
             value,
             epoch,
             reserved1,
+        }),
+        layout!(KmdfLogEntry {
+            sequence,
+            event,
+            device,
+            slot,
+            value,
         }),
     ]
 }

@@ -1,4 +1,4 @@
-//! `dmarig.sys` as the linker leaves it: what Windows and the nt guest demand of a driver image.
+//! `dmarig.sys` and `dmarig-kmdf.sys` as the linker leaves them: what Windows and the nt guest demand of a driver image.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,28 +11,31 @@ use object::read::pe::{ImageNtHeaders, ImageOptionalHeader, Import, PeFile64};
 use xtask::driver::{self, Front};
 use xtask::{paths, portable_executable};
 
-/// Builds the driver into a folder of its own; `None`, with the reason printed, where tools are
+/// Builds the drivers into a folder of their own; none, with the reason printed, where tools are
 /// missing.
-fn build(name: &str) -> Option<Vec<u8>> {
+fn build(name: &str) -> Vec<(Front, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     match driver::build(&folder) {
-        Ok(()) => {
-            let path = folder.join(Front::Wdm.image());
-            Some(fs::read(path).expect("the driver was just built"))
-        }
+        Ok(()) => Front::ALL
+            .map(|front| {
+                let path = folder.join(front.image());
+                let bytes = fs::read(path).expect("the driver was just built");
+                (front, bytes)
+            })
+            .into(),
         Err(error) => {
             let words = format!("{error:#}");
             assert!(words.contains("help: apt-get install"), "{words}");
             println!("skipped: {words}");
-            None
+            Vec::new()
         }
     }
 }
 
-/// The image that most tests look at.
-fn image() -> Option<&'static [u8]> {
-    static IMAGE: LazyLock<Option<Vec<u8>>> = LazyLock::new(|| build("image"));
-    IMAGE.as_deref()
+/// The images that most tests look at.
+fn images() -> &'static [(Front, Vec<u8>)] {
+    static IMAGES: LazyLock<Vec<(Front, Vec<u8>)>> = LazyLock::new(|| build("image"));
+    &IMAGES
 }
 
 fn parse(image: &[u8]) -> PeFile64<'_> {
@@ -41,58 +44,65 @@ fn parse(image: &[u8]) -> PeFile64<'_> {
 
 #[test]
 fn two_builds_are_byte_identical() {
-    if let (Some(first), Some(second)) = (image(), build("second")) {
-        assert!(first == second, "the two builds differ");
+    if !images().is_empty() {
+        assert!(images() == build("second"), "the two builds differ");
     }
 }
 
 #[test]
 fn image_is_a_native_x64_driver_with_its_checksum() {
-    let Some(image) = image() else {
-        return;
-    };
-    let file = parse(image);
-    let headers = file.nt_headers();
-    assert_eq!(
-        headers.file_header().machine.get(LE),
-        pe::IMAGE_FILE_MACHINE_AMD64
-    );
-    let optional = headers.optional_header();
-    assert_eq!(optional.subsystem(), pe::IMAGE_SUBSYSTEM_NATIVE);
-    assert_eq!(optional.section_alignment() % 0x1000, 0);
-    let wanted = pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT | pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE;
-    assert_eq!(optional.dll_characteristics() & wanted, wanted);
-    assert_ne!(portable_executable::checksum(image).expect("a PE image"), 0);
-    assert_eq!(
-        portable_executable::stored_checksum(image).expect("a PE image"),
-        portable_executable::checksum(image).expect("a PE image")
-    );
+    for (_, image) in images() {
+        let file = parse(image);
+        let headers = file.nt_headers();
+        assert_eq!(
+            headers.file_header().machine.get(LE),
+            pe::IMAGE_FILE_MACHINE_AMD64
+        );
+        let optional = headers.optional_header();
+        assert_eq!(optional.subsystem(), pe::IMAGE_SUBSYSTEM_NATIVE);
+        assert_eq!(optional.section_alignment() % 0x1000, 0);
+        let wanted =
+            pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT | pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE;
+        assert_eq!(optional.dll_characteristics() & wanted, wanted);
+        assert_ne!(portable_executable::checksum(image).expect("a PE image"), 0);
+        assert_eq!(
+            portable_executable::stored_checksum(image).expect("a PE image"),
+            portable_executable::checksum(image).expect("a PE image")
+        );
+    }
 }
 
 #[test]
 fn image_can_be_moved_and_unwound() {
-    let Some(image) = image() else {
-        return;
-    };
-    let file = parse(image);
-    for index in [
-        pe::IMAGE_DIRECTORY_ENTRY_BASERELOC,
-        pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION,
-    ] {
-        let directory = file.data_directory(index).expect("the directory is there");
-        assert_ne!(directory.size.get(LE), 0, "directory {index} is empty");
+    for (front, image) in images() {
+        let file = parse(image);
+        for index in [
+            pe::IMAGE_DIRECTORY_ENTRY_BASERELOC,
+            pe::IMAGE_DIRECTORY_ENTRY_EXCEPTION,
+        ] {
+            let directory = file.data_directory(index).expect("the directory is there");
+            assert_ne!(
+                directory.size.get(LE),
+                0,
+                "{front:?}: directory {index} is empty"
+            );
+        }
     }
 }
 
 #[test]
 fn no_section_is_writable_and_executable() {
-    let Some(image) = image() else {
-        return;
-    };
-    for section in parse(image).section_table().iter() {
-        let both = pe::IMAGE_SCN_MEM_WRITE | pe::IMAGE_SCN_MEM_EXECUTE;
-        let flags = section.characteristics.get(LE);
-        assert_ne!(flags & both, both, "section {:?}", section.raw_name());
+    for (front, image) in images() {
+        for section in parse(image).section_table().iter() {
+            let both = pe::IMAGE_SCN_MEM_WRITE | pe::IMAGE_SCN_MEM_EXECUTE;
+            let flags = section.characteristics.get(LE);
+            assert_ne!(
+                flags & both,
+                both,
+                "{front:?}: section {:?}",
+                section.raw_name()
+            );
+        }
     }
 }
 
@@ -106,11 +116,8 @@ fn listed(list: &str) -> BTreeSet<String> {
         .collect()
 }
 
-#[test]
-fn imports_are_the_listed_ones_and_no_others() {
-    let Some(image) = image() else {
-        return;
-    };
+/// The libraries that an image imports from; each name must be in the library's list.
+fn libraries_of(image: &[u8]) -> Vec<String> {
     let file = parse(image);
     let table = file
         .import_table()
@@ -125,11 +132,8 @@ fn imports_are_the_listed_ones_and_no_others() {
                 .expect("a library has a name"),
         )
         .to_lowercase();
-        let list = listed(if library == "hal.dll" {
-            "hal.def"
-        } else {
-            "ntoskrnl.def"
-        });
+        let (stem, _) = library.split_once('.').expect("a library has a suffix");
+        let list = listed(&format!("{stem}.def"));
         let first = descriptor.original_first_thunk.get(LE);
         let mut thunks = table.thunks(first).expect("readable");
         while let Some(thunk) = thunks.next::<pe::ImageNtHeaders64>().expect("readable") {
@@ -148,5 +152,16 @@ fn imports_are_the_listed_ones_and_no_others() {
         libraries.push(library);
     }
     libraries.sort();
-    assert_eq!(libraries, ["hal.dll", "ntoskrnl.exe"]);
+    libraries
+}
+
+#[test]
+fn imports_are_the_listed_ones_and_no_others() {
+    for (front, image) in images() {
+        let expected: &[&str] = match front {
+            Front::Wdm => &["hal.dll", "ntoskrnl.exe"],
+            Front::Kmdf => &["hal.dll", "ntoskrnl.exe", "wdfldr.sys"],
+        };
+        assert_eq!(libraries_of(image), expected);
+    }
 }

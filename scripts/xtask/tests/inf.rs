@@ -1,4 +1,4 @@
-//! The INF names the identities and vectors that the ABI crate gives the functions.
+//! Either INF names the identities and vectors that the ABI crate gives the functions.
 
 use std::fs;
 
@@ -7,9 +7,12 @@ use dmarig_abi::registers::{
 };
 use xtask::paths;
 
+/// The services, each of which an INF of that name installs.
+const SERVICES: [&str; 2] = ["dmarig", "dmarig-kmdf"];
+
 /// The lines of a section, without comments.
-fn section(name: &str) -> Vec<String> {
-    let path = paths::test_driver().join("dmarig.inf");
+fn section(service: &str, name: &str) -> Vec<String> {
+    let path = paths::test_driver().join(format!("{service}.inf"));
     let text = fs::read_to_string(path).expect("the INF is committed");
     let heading = format!("[{name}]");
     let mut lines = text.lines().skip_while(|line| *line != heading).skip(1);
@@ -24,9 +27,9 @@ fn section(name: &str) -> Vec<String> {
 }
 
 /// The section that a model line of this device leads to.
-fn install_section(device: u16) -> String {
+fn install_section(service: &str, device: u16) -> String {
     let id = format!("PCI\\VEN_{PCI_VENDOR_ID:04X}&DEV_{device:04X}");
-    let models = section("Models.NTamd64.10.0...20348");
+    let models = section(service, "Models.NTamd64.10.0...20348");
     let line = models.iter().find(|line| line.ends_with(&id));
     let line = line.unwrap_or_else(|| panic!("no model for {id}"));
     let (_, install) = line.split_once("= ").expect("a model line");
@@ -39,37 +42,63 @@ fn both_functions_get_their_vectors_remapping_and_the_service() {
         (PCI_DEVICE_ID_DUT, DUT_MSIX_VECTORS),
         (PCI_DEVICE_ID_CONTROL, CONTROL_MSIX_VECTORS),
     ];
-    for (device, vectors) in functions {
-        let install = install_section(device);
-        let hardware = section(&format!("{install}.NT.HW")).concat();
-        let (_, lists) = hardware.split_once("= ").expect("AddReg = lists");
-        let values: Vec<String> = lists.split(',').flat_map(section).collect();
-        let has = |end: &str| values.iter().any(|value| value.ends_with(end));
-        assert!(has("MSISupported,0x00010001,1"), "{install}");
-        assert!(
-            has(&format!("MessageNumberLimit,0x00010001,{vectors}")),
-            "{install}"
-        );
-        assert!(
-            has("\"DMA Management\",RemappingSupported,0x00010001,1"),
-            "{install}"
-        );
-        let services = section(&format!("{install}.NT.Services"));
-        assert_eq!(services, ["AddService = dmarig,0x00000002,Service"]);
+    for service in SERVICES {
+        for (device, vectors) in functions {
+            let install = install_section(service, device);
+            let hardware = section(service, &format!("{install}.NT.HW")).concat();
+            let (_, lists) = hardware.split_once("= ").expect("AddReg = lists");
+            let values: Vec<String> = lists
+                .split(',')
+                .flat_map(|list| section(service, list))
+                .collect();
+            let has = |end: &str| values.iter().any(|value| value.ends_with(end));
+            assert!(has("MSISupported,0x00010001,1"), "{install}");
+            assert!(
+                has(&format!("MessageNumberLimit,0x00010001,{vectors}")),
+                "{install}"
+            );
+            assert!(
+                has("\"DMA Management\",RemappingSupported,0x00010001,1"),
+                "{install}"
+            );
+            let services = section(service, &format!("{install}.NT.Services"));
+            let expected = format!("AddService = {service},0x00000002,Service");
+            assert_eq!(services, [expected]);
+        }
     }
 }
 
 #[test]
-fn service_opts_in_to_remapping() {
-    let service = section("Service");
-    assert!(
-        service
-            .iter()
-            .any(|line| line == "AddReg        = Parameters.AddReg")
-    );
-    let parameters = section("Parameters.AddReg");
+fn service_opts_in_to_remapping_and_names_its_image() {
+    for service in SERVICES {
+        let lines = section(service, "Service");
+        let has = |line: &str| lines.iter().any(|seen| seen == line);
+        assert!(has("AddReg        = Parameters.AddReg"));
+        assert!(has(&format!("ServiceBinary = %13%\\{service}.sys")));
+        let parameters = section(service, "Parameters.AddReg");
+        assert_eq!(
+            parameters,
+            ["HKR,Parameters,DmaRemappingCompatible,0x00010001,1"]
+        );
+    }
+}
+
+#[test]
+fn kmdf_library_version_is_the_one_that_the_driver_binds_to() {
+    let service = "dmarig-kmdf";
+    for device in [PCI_DEVICE_ID_DUT, PCI_DEVICE_ID_CONTROL] {
+        let install = install_section(service, device);
+        let framework = section(service, &format!("{install}.NT.Wdf"));
+        assert_eq!(framework, ["KmdfService = dmarig-kmdf,Framework"]);
+    }
+    let header = paths::test_driver().join("src/kmdf/wdf.h");
+    let header = fs::read_to_string(header).expect("the header is committed");
+    let minor = header
+        .lines()
+        .find_map(|line| line.strip_prefix("#define WDF_CLIENT_MINOR "))
+        .expect("the client version");
     assert_eq!(
-        parameters,
-        ["HKR,Parameters,DmaRemappingCompatible,0x00010001,1"]
+        section(service, "Framework"),
+        [format!("KmdfLibraryVersion = 1.{minor}")]
     );
 }

@@ -36,6 +36,17 @@ const struct operation_entry *front_operation_find(uint16_t opcode)
     return NULL;
 }
 
+/* Without a framework there are none of its objects. */
+void front_delete_object(void *object)
+{
+    UNREFERENCED_PARAMETER(object);
+}
+
+void front_dereference_object(void *object)
+{
+    UNREFERENCED_PARAMETER(object);
+}
+
 static NTSTATUS complete(PIRP irp, NTSTATUS status)
 {
     irp->IoStatus.Status = status;

@@ -14,6 +14,16 @@ void transition_end(struct wdm_device *device)
     (void)KeSetEvent(&device->transition, IO_NO_INCREMENT, FALSE);
 }
 
+const CM_PARTIAL_RESOURCE_DESCRIPTOR *front_resource(void *resources, ULONG index)
+{
+    PCM_RESOURCE_LIST list = resources;
+    if (list == NULL || list->Count == 0) {
+        return NULL;
+    }
+    PCM_PARTIAL_RESOURCE_LIST partial = &list->List[0].PartialResourceList;
+    return index < partial->Count ? &partial->PartialDescriptors[index] : NULL;
+}
+
 static NTSTATUS start(struct wdm_device *device, PCM_RESOURCE_LIST translated)
 {
     NTSTATUS status = hardware_map(&device->shared, translated);

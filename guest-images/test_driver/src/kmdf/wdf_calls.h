@@ -1,0 +1,119 @@
+/*
+ * The framework's routines that this driver calls: each is an entry of the function table, by its
+ * published index, whose first argument is the pointer to the globals that the binding gave.
+ */
+#pragma once
+
+#include "wdf.h"
+
+/* entry.c: what WdfVersionBind has filled in. */
+extern PVOID *wdf_functions;
+extern WDF_DRIVER_GLOBALS *wdf_globals;
+
+#define WDF_ENTRY(index, type)                                                                     \
+    ((void)sizeof(char[(index) < WDF_FUNCTION_COUNT ? 1 : -1]), (type)wdf_functions[index])
+
+#define WDF_CALL_1(index, result, name, A, a)                                                      \
+    static inline result name(A a)                                                                 \
+    {                                                                                              \
+        typedef result(NTAPI * routine)(WDF_DRIVER_GLOBALS *, A);                                  \
+        return WDF_ENTRY(index, routine)(wdf_globals, a);                                          \
+    }
+#define WDF_CALL_2(index, result, name, A, a, B, b)                                                \
+    static inline result name(A a, B b)                                                            \
+    {                                                                                              \
+        typedef result(NTAPI * routine)(WDF_DRIVER_GLOBALS *, A, B);                               \
+        return WDF_ENTRY(index, routine)(wdf_globals, a, b);                                       \
+    }
+#define WDF_CALL_3(index, result, name, A, a, B, b, C, c)                                          \
+    static inline result name(A a, B b, C c)                                                       \
+    {                                                                                              \
+        typedef result(NTAPI * routine)(WDF_DRIVER_GLOBALS *, A, B, C);                            \
+        return WDF_ENTRY(index, routine)(wdf_globals, a, b, c);                                    \
+    }
+#define WDF_CALL_4(index, result, name, A, a, B, b, C, c, D, d)                                    \
+    static inline result name(A a, B b, C c, D d)                                                  \
+    {                                                                                              \
+        typedef result(NTAPI * routine)(WDF_DRIVER_GLOBALS *, A, B, C, D);                         \
+        return WDF_ENTRY(index, routine)(wdf_globals, a, b, c, d);                                 \
+    }
+#define WDF_CALL_5(index, result, name, A, a, B, b, C, c, D, d, E, e)                              \
+    static inline result name(A a, B b, C c, D d, E e)                                             \
+    {                                                                                              \
+        typedef result(NTAPI * routine)(WDF_DRIVER_GLOBALS *, A, B, C, D, E);                      \
+        return WDF_ENTRY(index, routine)(wdf_globals, a, b, c, d, e);                              \
+    }
+#define WDF_CALL_6(index, result, name, A, a, B, b, C, c, D, d, E, e, F, f)                        \
+    static inline result name(A a, B b, C c, D d, E e, F f)                                        \
+    {                                                                                              \
+        typedef result(NTAPI * routine)(WDF_DRIVER_GLOBALS *, A, B, C, D, E, F);                   \
+        return WDF_ENTRY(index, routine)(wdf_globals, a, b, c, d, e, f);                           \
+    }
+
+/* Driver and device. */
+WDF_CALL_5(116, NTSTATUS, WdfDriverCreate, PDRIVER_OBJECT, driver_object, PUNICODE_STRING,
+           service_path, WDF_OBJECT_ATTRIBUTES *, attributes, WDF_DRIVER_CONFIG *, config,
+           WDFDRIVER *, driver)
+WDF_CALL_1(31, PDEVICE_OBJECT, WdfDeviceWdmGetDeviceObject, WDFDEVICE, device)
+WDF_CALL_1(33, PDEVICE_OBJECT, WdfDeviceWdmGetPhysicalDevice, WDFDEVICE, device)
+WDF_CALL_1(52, ULONG, WdfDeviceGetAlignmentRequirement, WDFDEVICE, device)
+WDF_CALL_2(53, void, WdfDeviceSetAlignmentRequirement, WDFDEVICE, device, ULONG, mask)
+WDF_CALL_2(55, void, WdfDeviceInitSetPnpPowerEventCallbacks, WDFDEVICE_INIT *, init,
+           WDF_PNPPOWER_EVENT_CALLBACKS *, callbacks)
+WDF_CALL_3(75, NTSTATUS, WdfDeviceCreate, WDFDEVICE_INIT **, init, WDF_OBJECT_ATTRIBUTES *,
+           attributes, WDFDEVICE *, device)
+WDF_CALL_1(124, PDEVICE_OBJECT, WdfFdoInitWdmGetPhysicalDevice, WDFDEVICE_INIT *, init)
+
+/* Objects. */
+WDF_CALL_2(202, PVOID, WdfObjectGetTypedContextWorker, WDFOBJECT, object, const
+           WDF_OBJECT_CONTEXT_TYPE_INFO *, type)
+WDF_CALL_3(203, NTSTATUS, WdfObjectAllocateContext, WDFOBJECT, object, WDF_OBJECT_ATTRIBUTES *,
+           attributes, PVOID *, context)
+WDF_CALL_1(204, WDFOBJECT, WdfObjectContextGetObject, PVOID, context)
+WDF_CALL_4(205, void, WdfObjectReferenceActual, WDFOBJECT, object, PVOID, tag, LONG, line, PCSTR,
+           file)
+WDF_CALL_4(206, void, WdfObjectDereferenceActual, WDFOBJECT, object, PVOID, tag, LONG, line, PCSTR,
+           file)
+WDF_CALL_2(207, NTSTATUS, WdfObjectCreate, WDF_OBJECT_ATTRIBUTES *, attributes, WDFOBJECT *, object)
+WDF_CALL_1(208, void, WdfObjectDelete, WDFOBJECT, object)
+WDF_CALL_1(310, void, WdfObjectAcquireLock, WDFOBJECT, object)
+WDF_CALL_1(311, void, WdfObjectReleaseLock, WDFOBJECT, object)
+
+/* DMA. */
+WDF_CALL_4(21, NTSTATUS, WdfCommonBufferCreate, WDFDMAENABLER, enabler, SIZE_T, length,
+           WDF_OBJECT_ATTRIBUTES *, attributes, WDFCOMMONBUFFER *, buffer)
+WDF_CALL_1(22, PVOID, WdfCommonBufferGetAlignedVirtualAddress, WDFCOMMONBUFFER, buffer)
+WDF_CALL_1(23, PHYSICAL_ADDRESS, WdfCommonBufferGetAlignedLogicalAddress, WDFCOMMONBUFFER, buffer)
+WDF_CALL_1(24, SIZE_T, WdfCommonBufferGetLength, WDFCOMMONBUFFER, buffer)
+WDF_CALL_4(94, NTSTATUS, WdfDmaEnablerCreate, WDFDEVICE, device, WDF_DMA_ENABLER_CONFIG *, config,
+           WDF_OBJECT_ATTRIBUTES *, attributes, WDFDMAENABLER *, enabler)
+WDF_CALL_1(95, SIZE_T, WdfDmaEnablerGetMaximumLength, WDFDMAENABLER, enabler)
+WDF_CALL_1(96, SIZE_T, WdfDmaEnablerGetMaximumScatterGatherElements, WDFDMAENABLER, enabler)
+WDF_CALL_2(97, void, WdfDmaEnablerSetMaximumScatterGatherElements, WDFDMAENABLER, enabler, SIZE_T,
+           elements)
+WDF_CALL_5(383, NTSTATUS, WdfCommonBufferCreateWithConfig, WDFDMAENABLER, enabler, SIZE_T, length,
+           WDF_COMMON_BUFFER_CONFIG *, config, WDF_OBJECT_ATTRIBUTES *, attributes,
+           WDFCOMMONBUFFER *, buffer)
+WDF_CALL_2(384, SIZE_T, WdfDmaEnablerGetFragmentLength, WDFDMAENABLER, enabler, ULONG, direction)
+WDF_CALL_2(385, PDMA_ADAPTER, WdfDmaEnablerWdmGetDmaAdapter, WDFDMAENABLER, enabler, ULONG,
+           direction)
+
+/* Interrupts. */
+WDF_CALL_4(141, NTSTATUS, WdfInterruptCreate, WDFDEVICE, device, WDF_INTERRUPT_CONFIG *, config,
+           WDF_OBJECT_ATTRIBUTES *, attributes, WDFINTERRUPT *, interrupt)
+WDF_CALL_1(142, BOOLEAN, WdfInterruptQueueDpcForIsr, WDFINTERRUPT, interrupt)
+WDF_CALL_1(151, WDFDEVICE, WdfInterruptGetDevice, WDFINTERRUPT, interrupt)
+WDF_CALL_3(143, BOOLEAN, WdfInterruptSynchronize, WDFINTERRUPT, interrupt,
+           WDF_INTERRUPT_SYNCHRONIZED, callback, PVOID, context)
+WDF_CALL_2(149, void, WdfInterruptGetInfo, WDFINTERRUPT, interrupt, WDF_INTERRUPT_INFO *, info)
+
+/* Queues and requests. */
+WDF_CALL_4(152, NTSTATUS, WdfIoQueueCreate, WDFDEVICE, device, WDF_IO_QUEUE_CONFIG *, config,
+           WDF_OBJECT_ATTRIBUTES *, attributes, WDFQUEUE *, queue)
+WDF_CALL_2(263, void, WdfRequestComplete, WDFREQUEST, request, NTSTATUS, status)
+WDF_CALL_1(285, PIRP, WdfRequestWdmGetIrp, WDFREQUEST, request)
+
+/* Resources. */
+WDF_CALL_1(304, ULONG, WdfCmResourceListGetCount, WDFCMRESLIST, list)
+WDF_CALL_2(305, PCM_PARTIAL_RESOURCE_DESCRIPTOR, WdfCmResourceListGetDescriptor, WDFCMRESLIST, list,
+           ULONG, index)
