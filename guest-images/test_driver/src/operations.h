@@ -22,6 +22,10 @@ struct slot *mdl_at_offset(struct slot *head, uint64_t *offset);
 bool mdl_chain_is_whole(struct slot *head);
 void mdl_release(struct slot *slot);
 
+/* guarded.c: MmProbeAndLockPages in kernel mode; the code of the exception that it raised, or
+ * STATUS_SUCCESS. */
+NTSTATUS guarded_lock_pages(PMDL mdl, LOCK_OPERATION operation);
+
 /* ops_memory.c */
 void memory_release(struct slot *slot);
 

@@ -151,23 +151,6 @@ uint16_t op_mdl_build_nonpaged(struct operation_call *call)
     return DMARIG_OUTCOME_DONE;
 }
 
-/* clang guards calls only: what may raise is in a function of its own. */
-static __attribute__((noinline)) void lock_pages(PMDL mdl, LOCK_OPERATION operation)
-{
-    MmProbeAndLockPages(mdl, KernelMode, operation);
-}
-
-static __attribute__((noinline)) NTSTATUS try_lock_pages(PMDL mdl, LOCK_OPERATION operation)
-{
-    NTSTATUS status = STATUS_SUCCESS;
-    __try {
-        lock_pages(mdl, operation);
-    } __except (EXCEPTION_EXECUTE_HANDLER) {
-        status = (NTSTATUS)_exception_code();
-    }
-    return status;
-}
-
 uint16_t op_mdl_probe_and_lock(struct operation_call *call)
 {
     struct slot *slot = find_mdl(call->operation->a);
@@ -183,7 +166,7 @@ uint16_t op_mdl_probe_and_lock(struct operation_call *call)
     if (!override && !backing_lives(object)) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
-    NTSTATUS status = try_lock_pages(object->mdl, (LOCK_OPERATION)call->operation->arg[0]);
+    NTSTATUS status = guarded_lock_pages(object->mdl, (LOCK_OPERATION)call->operation->arg[0]);
     call->result->status = (uint32_t)status;
     if (!NT_SUCCESS(status)) {
         return DMARIG_OUTCOME_RAISED;

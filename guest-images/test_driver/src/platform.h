@@ -12,11 +12,22 @@
 #ifdef DMARIG_HOST_TEST
 #include <string.h>
 #else
+#ifdef __clang__
 /* The mingw headers declare these two extern and define them in every file; declared static first,
  * they stay inside each file. */
 static unsigned char InterlockedBitTestAndSet(long volatile *base, long bit);
 static unsigned char InterlockedBitTestAndReset(long volatile *base, long bit);
+#else
+/* For GCC the mingw headers define these two twice: here the second pair has other names. */
+#include <intrin.h>
+#define InterlockedBitTestAndSet SecondInterlockedBitTestAndSet
+#define InterlockedBitTestAndReset SecondInterlockedBitTestAndReset
+#endif
 #include <ntddk.h>
+#ifndef __clang__
+#undef InterlockedBitTestAndSet
+#undef InterlockedBitTestAndReset
+#endif
 #endif
 
 #include "dmarig_abi.h"

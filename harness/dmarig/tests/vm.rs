@@ -33,6 +33,7 @@ fn main() {
         Trial::test("verdicts_are_the_same_again", same_again),
         Trial::test("interrupted_rig_leaves_nothing", interrupted),
     ];
+    trials.push(driver_of_gcc());
     for name in sabotages() {
         let title = format!("{name}_turns_exactly_its_checks_red");
         trials.push(Trial::test(title, move || sabotaged(&name)));
@@ -45,6 +46,24 @@ fn main() {
         trials = trials.into_iter().map(skipped).collect();
     }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// The suites with the drivers that GCC made, where they were built.
+fn driver_of_gcc() -> Trial {
+    let driver = Path::new(DMARIG)
+        .ancestors()
+        .nth(2)
+        .map(|target| target.join("guest/gcc/dmarig.sys"));
+    let title = "default_suite_passes_with_the_driver_of_gcc";
+    match driver.filter(|driver| driver.is_file()) {
+        Some(driver) => Trial::test(title, move || {
+            let driver = driver.to_str().ok_or("a path in UTF-8")?;
+            expect_whole_suite(&Run::new(&["--driver", driver]))
+        }),
+        None => Trial::test(title, || Ok(()))
+            .with_ignored_flag(true)
+            .with_kind("skipped: not built, see cargo xtask driver --toolchain gcc"),
+    }
 }
 
 /// The first thing that the doctor misses.
@@ -159,7 +178,10 @@ fn command(folder: &tempfile::TempDir, arguments: &[&str]) -> Command {
 }
 
 fn default_suite() -> Result<(), Failed> {
-    let run = Run::new(&[]);
+    expect_whole_suite(&Run::new(&[]))
+}
+
+fn expect_whole_suite(run: &Run) -> Result<(), Failed> {
     run.expect_exit(0)?;
     let verdicts = run.verdicts();
     let is_case = |id: &str| !id.starts_with("RIG/");

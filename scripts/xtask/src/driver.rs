@@ -1,5 +1,5 @@
-//! `cargo xtask driver`: builds `dmarig.sys` and `dmarig-kmdf.sys` with clang and LLD from Debian's
-//! mingw headers.
+//! `cargo xtask driver`: builds `dmarig.sys` and `dmarig-kmdf.sys` from Debian's mingw headers, with the
+//! tools of a [`Toolchain`].
 //!
 //! Both share the files of `src/`; what makes one a WDM and the other a KMDF driver lies in a folder
 //! below, the [`Front`].
@@ -15,51 +15,15 @@ use std::thread;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::{header, paths, portable_executable};
+pub use crate::toolchain::Toolchain;
+use crate::{paths, portable_executable};
 
 /// Folders where the mingw DDK headers may lie.
 const HEADER_FOLDERS: [&str; 2] = [
     "/usr/share/mingw-w64/include",
     "/usr/x86_64-w64-mingw32/include",
-];
-
-/// Compiler flags that do not depend on paths.
-const COMPILE_FLAGS: [&str; 17] = [
-    "--target=x86_64-pc-windows-msvc",
-    // Without it the mingw headers think that this is Microsoft's compiler.
-    "-fgnuc-version=4.2.1",
-    "-fms-extensions",
-    "-std=gnu11",
-    "-O2",
-    "-ffreestanding",
-    // -ffreestanding drops the unwind data otherwise.
-    "-fasynchronous-unwind-tables",
-    "-mno-red-zone",
-    "-mno-implicit-float",
-    "-fno-stack-protector",
-    "-fno-ident",
-    "-D_WIN32_WINNT=0x0A00",
-    "-DNTDDI_VERSION=0x0A000000",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-Werror=implicit-function-declaration",
-];
-
-/// Linker flags that do not depend on paths.
-const LINK_FLAGS: [&str; 10] = [
-    "/driver:wdm",
-    "/subsystem:native,10.00",
-    "/machine:x64",
-    "/nodefaultlib",
-    "/base:0x140000000",
-    "/dynamicbase",
-    "/nxcompat",
-    "/opt:ref",
-    "/timestamp:0",
-    "/nologo",
 ];
 
 /// What turns the shared files into a driver.
@@ -92,10 +56,10 @@ impl Front {
         }
     }
 
-    const fn entry(self) -> &'static str {
+    pub(crate) const fn entry(self) -> &'static str {
         match self {
-            Self::Wdm => "/entry:DriverEntry",
-            Self::Kmdf => "/entry:FxDriverEntry",
+            Self::Wdm => "DriverEntry",
+            Self::Kmdf => "FxDriverEntry",
         }
     }
 
@@ -108,14 +72,6 @@ impl Front {
     }
 }
 
-/// Which tools build the driver.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub enum Toolchain {
-    /// clang, llvm-dlltool and lld-link.
-    #[default]
-    Clang,
-}
-
 /// Arguments of `cargo xtask driver`.
 #[derive(Args, Debug, Default)]
 pub struct DriverArgs {
@@ -124,18 +80,22 @@ pub struct DriverArgs {
     pub toolchain: Toolchain,
 }
 
-/// Builds both drivers into the folder of guest images and prints their paths.
+/// Builds both drivers into the folder of guest images (those of GCC into a folder below) and prints
+/// their paths.
 ///
 /// # Errors
 /// A tool or header is missing, or a tool reports an error.
-pub fn run(_args: &DriverArgs) -> Result<()> {
-    let output = paths::guest_output();
+pub fn run(args: &DriverArgs) -> Result<()> {
+    let output = match args.toolchain {
+        Toolchain::Clang => paths::guest_output(),
+        Toolchain::Gcc => folder(&paths::guest_output(), "gcc")?,
+    };
     let mut current = true;
     for front in Front::ALL {
         current &= is_current(&output.join(front.image()))?;
     }
     if !current {
-        build(&output)?;
+        build(&output, args.toolchain)?;
     }
     for front in Front::ALL {
         println!("{}", output.join(front.image()).display());
@@ -147,17 +107,22 @@ pub fn run(_args: &DriverArgs) -> Result<()> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn build(output: &Path) -> Result<()> {
+pub fn build(output: &Path, toolchain: Toolchain) -> Result<()> {
     let headers = header_folder()?;
-    let shared = compile_all(&sources("")?, &folder(output, "dmarig")?, &headers)?;
+    let compile_all = |sources: &[PathBuf], objects: &Path| {
+        compile_all(sources, |source| {
+            toolchain.compile(source, objects, &headers)
+        })
+    };
+    let shared = compile_all(&sources("")?, &folder(output, "dmarig")?)?;
     for front in Front::ALL {
         let objects = folder(output, &format!("dmarig-{}", front.folder()))?;
-        let mut inputs = compile_all(&sources(front.folder())?, &objects, &headers)?;
+        let mut inputs = compile_all(&sources(front.folder())?, &objects)?;
         inputs.extend(shared.iter().cloned());
         for list in front.import_lists() {
-            inputs.push(import_library(list, &objects)?);
+            inputs.push(toolchain.import_library(list, &objects)?);
         }
-        let image = link(front, &inputs, &objects)?;
+        let image = toolchain.link(front, &inputs, &objects)?;
         install(&image, &output.join(front.image()))?;
     }
     Ok(())
@@ -251,7 +216,10 @@ fn header_folder() -> Result<PathBuf> {
 }
 
 /// Compiles each source, with a thread for each processor.
-fn compile_all(sources: &[PathBuf], objects: &Path, headers: &Path) -> Result<Vec<PathBuf>> {
+fn compile_all(
+    sources: &[PathBuf],
+    compile: impl Fn(&Path) -> Result<PathBuf> + Sync,
+) -> Result<Vec<PathBuf>> {
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let share = sources.len().div_ceil(workers).max(1);
     thread::scope(|scope| {
@@ -261,7 +229,7 @@ fn compile_all(sources: &[PathBuf], objects: &Path, headers: &Path) -> Result<Ve
                 scope.spawn(|| {
                     chunk
                         .iter()
-                        .map(|s| compile(s, objects, headers))
+                        .map(|source| compile(source))
                         .collect::<Result<Vec<_>>>()
                 })
             })
@@ -272,52 +240,6 @@ fn compile_all(sources: &[PathBuf], objects: &Path, headers: &Path) -> Result<Ve
         }
         Ok(compiled)
     })
-}
-
-fn compile(source: &Path, objects: &Path, headers: &Path) -> Result<PathBuf> {
-    let name = source.file_name().context("a source file has a name")?;
-    let object = objects.join(name).with_extension("obj");
-    let include = header::path();
-    let mut clang = Command::new("clang");
-    clang
-        .args(COMPILE_FLAGS)
-        .arg("-I")
-        .arg(include.parent().context("the header lies in a folder")?)
-        .arg("-isystem")
-        .arg(headers)
-        .arg("-isystem")
-        .arg(headers.join("ddk"))
-        .arg("-c")
-        .arg(source)
-        .arg("-o")
-        .arg(&object);
-    run_tool(&mut clang, "clang")?;
-    Ok(object)
-}
-
-fn import_library(list: &str, objects: &Path) -> Result<PathBuf> {
-    let definition = paths::test_driver().join(list).with_extension("def");
-    let library = objects.join(list).with_extension("lib");
-    let mut dlltool = Command::new("llvm-dlltool");
-    dlltool
-        .args(["-m", "i386:x86-64", "-d"])
-        .arg(&definition)
-        .arg("-l")
-        .arg(&library);
-    run_tool(&mut dlltool, "llvm")?;
-    Ok(library)
-}
-
-fn link(front: Front, inputs: &[PathBuf], objects: &Path) -> Result<PathBuf> {
-    let image = objects.join("unfinished.sys");
-    let mut linker = Command::new("lld-link");
-    linker
-        .args(LINK_FLAGS)
-        .arg(front.entry())
-        .arg(format!("/out:{}", image.display()))
-        .args(inputs);
-    run_tool(&mut linker, "lld")?;
-    Ok(image)
 }
 
 /// Finishes the linked image and puts it in place in one step.

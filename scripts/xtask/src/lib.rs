@@ -7,3 +7,4 @@ pub mod header;
 pub mod nt;
 pub mod paths;
 pub mod portable_executable;
+pub mod toolchain;
