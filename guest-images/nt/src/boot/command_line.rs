@@ -25,6 +25,12 @@ pub struct Options {
     pub bus: BusAnswer,
     /// Seconds until a PnP or power request counts as lost.
     pub irp_deadline: u32,
+    /// Which transfers go through memory of the HAL.
+    pub bounce: Bounce,
+    /// Most map registers that an adapter is granted; `None`: as many as its description asks for.
+    pub map_registers: Option<u32>,
+    /// When the HAL calls a driver's execution routines.
+    pub sg_callback: ExecutionCallback,
     /// Names the test of the kernel itself to run in place of a driver (`all` for all).
     pub selftest: Option<String>,
 }
@@ -38,6 +44,26 @@ pub enum BusAnswer {
     Pending,
     /// SET_POWER is marked pending and never completed: the control of what finds that.
     Never,
+}
+
+/// Which transfers the HAL double-buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bounce {
+    /// All: the device never sees the driver's pages.
+    Always,
+    /// Those that the device could not reach, or that a device without scatter/gather could not take in one piece.
+    AsNeeded,
+}
+
+/// When AdapterControl and AdapterListControl routines run, where the documents leave it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecutionCallback {
+    /// Before the routine that was given them returns.
+    Sync,
+    /// From a DPC.
+    Deferred,
+    /// One or the other, drawn from this seed.
+    Seeded(u32),
 }
 
 /// On or off.
@@ -58,6 +84,12 @@ pub enum OptionError {
     NotASwitch(String),
     /// Not `at-once`, `pending` or `never`.
     NotABusAnswer(String),
+    /// Not `always` or `as-needed`.
+    NotABounce(String),
+    /// Not a number of map registers from 2 on (KMDF takes no fewer).
+    NotMapRegisters(String),
+    /// Not `sync`, `deferred` or `seeded:N`.
+    NotACallback(String),
     /// Not a number of seconds from 1 on.
     NotSeconds(String),
     /// Not `vvvv:dddd`.
@@ -77,6 +109,9 @@ impl Default for Options {
             bind: None,
             bus: BusAnswer::AtOnce,
             irp_deadline: IRP_DEADLINE_SECONDS,
+            bounce: Bounce::Always,
+            map_registers: None,
+            sg_callback: ExecutionCallback::Sync,
             selftest: None,
         }
     }
@@ -99,6 +134,9 @@ impl Options {
                 "sabotage" => options.sabotage = Some(name(word, value)?),
                 "bus" => options.bus = bus_answer(word, value)?,
                 "irp-deadline" => options.irp_deadline = seconds(word, value)?,
+                "bounce" => options.bounce = bounce(word, value)?,
+                "map-registers" => options.map_registers = Some(map_registers(word, value)?),
+                "sg-callback" => options.sg_callback = execution_callback(word, value)?,
                 "bind" => options.bind = Some(pci_ids(word, value)?),
                 "selftest" => options.selftest = Some(name(word, value)?),
                 _ => return Err(OptionError::UnknownKey(word.to_string())),
@@ -130,6 +168,15 @@ impl fmt::Display for OptionError {
             Self::NotABusAnswer(word) => {
                 write!(f, "command line: `{word}` takes at-once, pending or never")
             }
+            Self::NotABounce(word) => {
+                write!(f, "command line: `{word}` takes always or as-needed")
+            }
+            Self::NotMapRegisters(word) => {
+                write!(f, "command line: `{word}` takes a number from 2 to 1048575")
+            }
+            Self::NotACallback(word) => {
+                write!(f, "command line: `{word}` takes sync, deferred or seeded:N")
+            }
             Self::NotSeconds(word) => {
                 write!(f, "command line: `{word}` takes seconds, from 1 to 3600")
             }
@@ -153,6 +200,32 @@ fn bus_answer(word: &str, value: &str) -> Result<BusAnswer, OptionError> {
         "pending" => Ok(BusAnswer::Pending),
         "never" => Ok(BusAnswer::Never),
         _ => Err(OptionError::NotABusAnswer(word.to_string())),
+    }
+}
+
+fn bounce(word: &str, value: &str) -> Result<Bounce, OptionError> {
+    match value {
+        "always" => Ok(Bounce::Always),
+        "as-needed" => Ok(Bounce::AsNeeded),
+        _ => Err(OptionError::NotABounce(word.to_string())),
+    }
+}
+
+fn map_registers(word: &str, value: &str) -> Result<u32, OptionError> {
+    match value.parse() {
+        Ok(count @ 2..=0xF_FFFF) => Ok(count),
+        _ => Err(OptionError::NotMapRegisters(word.to_string())),
+    }
+}
+
+fn execution_callback(word: &str, value: &str) -> Result<ExecutionCallback, OptionError> {
+    let seeded = || value.strip_prefix("seeded:")?.parse().ok();
+    match value {
+        "sync" => Ok(ExecutionCallback::Sync),
+        "deferred" => Ok(ExecutionCallback::Deferred),
+        _ => seeded()
+            .map(ExecutionCallback::Seeded)
+            .ok_or_else(|| OptionError::NotACallback(word.to_string())),
     }
 }
 
@@ -193,6 +266,15 @@ mod tests {
     }
 
     #[test]
+    fn transfer_settings_are_understood() {
+        let line = "bounce=as-needed map-registers=5 sg-callback=seeded:7";
+        let options = Options::parse(line).expect("understood");
+        assert_eq!(options.bounce, Bounce::AsNeeded);
+        assert_eq!(options.map_registers, Some(5));
+        assert_eq!(options.sg_callback, ExecutionCallback::Seeded(7));
+    }
+
+    #[test]
     fn word_that_is_not_understood_is_named() {
         let check = |line: &str, expected: OptionError| {
             assert_eq!(Options::parse(line), Err(expected), "{line}");
@@ -213,6 +295,18 @@ mod tests {
         check(
             "irp-deadline=0",
             OptionError::NotSeconds("irp-deadline=0".to_string()),
+        );
+        check(
+            "bounce=yes",
+            OptionError::NotABounce("bounce=yes".to_string()),
+        );
+        check(
+            "map-registers=1",
+            OptionError::NotMapRegisters("map-registers=1".to_string()),
+        );
+        check(
+            "sg-callback=seeded",
+            OptionError::NotACallback("sg-callback=seeded".to_string()),
         );
         check("driver", OptionError::EmptyValue("driver".to_string()));
         check(

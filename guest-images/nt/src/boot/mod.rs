@@ -9,6 +9,6 @@ mod start_info;
 mod startup;
 
 pub use archive::{Archive, ArchiveError, File};
-pub use command_line::{BusAnswer, OptionError, Options, Switch};
+pub use command_line::{Bounce, BusAnswer, ExecutionCallback, OptionError, Options, Switch};
 pub use start_info::{StartInfo, StartInfoError};
 pub use startup::{BootInfo, info, start};

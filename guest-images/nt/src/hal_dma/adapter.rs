@@ -111,6 +111,11 @@ pub(super) fn put(address: u64) -> usize {
     n_buffers
 }
 
+/// The adapter at an address, if there is one.
+pub(super) fn look_up(address: u64) -> Option<Adapter> {
+    STATE.with(|state| state.adapters.get(&address).cloned())
+}
+
 /// The adapter that a routine was called with. A null, released or unknown one is reported by its
 /// documented code, and gives `None`.
 pub(super) fn find(address: u64, routine: &str) -> Option<Adapter> {

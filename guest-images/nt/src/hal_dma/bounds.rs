@@ -12,7 +12,7 @@ pub struct Bounds {
 impl Bounds {
     /// What an adapter of `width_bits` (1 to 64) reaches.
     #[must_use]
-    pub fn of_width(width_bits: u32) -> Self {
+    pub const fn of_width(width_bits: u32) -> Self {
         let maximum = match width_bits {
             0..64 => (1 << width_bits) - 1,
             _ => u64::MAX,

@@ -387,7 +387,7 @@ fn report_damage(buffer: &CommonBuffer, va: u64, len_bytes: usize, logical: u64,
     }
 }
 
-fn pages(n_pages: u64, bounds: Bounds, layout: PageLayout) -> Option<Vec<Pfn>> {
+pub(super) fn pages(n_pages: u64, bounds: Bounds, layout: PageLayout) -> Option<Vec<Pfn>> {
     let pages = memory::allocate_pages(&PageRequest {
         pages: n_pages,
         low: GuestPhysAddr::new(bounds.minimum),
@@ -401,7 +401,7 @@ fn pages(n_pages: u64, bounds: Bounds, layout: PageLayout) -> Option<Vec<Pfn>> {
     None
 }
 
-fn release(pages: &[Pfn]) {
+pub(super) fn release(pages: &[Pfn]) {
     if let Err(frame) = memory::free_pages(pages) {
         verifier::finding(
             "hal-frame-freed-twice",

@@ -24,6 +24,8 @@ pub struct AdapterSettings {
     pub bounds: Bounds,
     /// Map registers granted.
     pub map_registers: u32,
+    /// Whether the device takes a transfer in several pieces.
+    pub scatter_gather: bool,
 }
 
 /// Why there is no adapter.
@@ -73,6 +75,7 @@ pub fn settings(description: &[u8; DESCRIPTION_BYTES]) -> Result<AdapterSettings
         table_version,
         bounds: Bounds::of_width(width),
         map_registers: map_registers(word(description, 0x20)),
+        scatter_gather: flag(0x05),
     })
 }
 

@@ -2,8 +2,8 @@
 //! call an IOVA a *logical address*).
 //!
 //! Rules without hardware: [`description`] (GA-n), [`from_mdl`] (CM-n), [`bounds`], [`iova`]. With it:
-//! `space` (one domain per device), `adapter`, `common_buffer`, and `operations`, the shells of the
-//! DMA_OPERATIONS table. `later` holds the members of later issues.
+//! `space` (one domain per device), `adapter`, `common_buffer`, `transfer` (channels, map registers, scatter/gather
+//! lists), and `operations`, the shells of the DMA_OPERATIONS table. `later` holds the members of later issues.
 
 pub(crate) mod adapter;
 pub mod bounds;
@@ -18,6 +18,7 @@ mod later;
 pub(crate) mod operations;
 pub(crate) mod sabotage;
 pub(crate) mod space;
+pub(crate) mod transfer;
 
 pub(crate) use adapter::live_of as live_adapters;
 pub(crate) use operations::io_get_dma_adapter;

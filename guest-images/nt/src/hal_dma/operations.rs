@@ -7,6 +7,10 @@ use super::adapter::{self, Adapter, require_irql, violation};
 use super::common_buffer::{self, Request};
 use super::description::{DESCRIPTION_BYTES, OLD_DESCRIPTION_BYTES, settings};
 use super::from_mdl::{self, MdlSnapshot, RawConfiguration};
+use super::transfer::{
+    self, channel_operations, info_operations, list_operations, map_operations,
+    settings as transfer_settings,
+};
 use super::{later, space};
 use crate::hal_dma::bounds::Bounds;
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
@@ -14,14 +18,12 @@ use crate::log;
 use crate::mdl::{Mdl, PAGES_LOCKED, PARTIAL, SOURCE_IS_NONPAGED_POOL};
 use crate::memory::{self, Cache, Pfn};
 use crate::ntoskrnl::io_mdl::{self, MAX_CHAIN, collect};
-use crate::ntoskrnl::shared::{fill, optional, read_into, read_u64, shared, write_u64};
+use crate::ntoskrnl::shared::{optional, read_into, read_u64, shared, write_u64};
 use crate::ntoskrnl::status::{self, NtStatus};
 use crate::ntoskrnl::verifier;
 use crate::pnp::device::{self, State};
 use crate::vtd;
 
-/// Size of the transfer context that drivers provide.
-const TRANSFER_CONTEXT_BYTES: u64 = 128;
 /// Pages of a chain that are looked at: 4 GiB.
 const MAX_CHAIN_PAGES: u64 = 1 << 20;
 /// DOMAIN_COMMON_BUFFER_LARGE_PAGE
@@ -37,31 +39,31 @@ pub(super) fn table(version: u32) -> Vec<u64> {
         put_dma_adapter as *const (),
         allocate_common_buffer as *const (),
         free_common_buffer as *const (),
-        later::allocate_adapter_channel as *const (),
-        later::flush_adapter_buffers as *const (),
-        later::free_adapter_channel as *const (),
-        later::free_map_registers as *const (),
-        later::map_transfer as *const (),
+        channel_operations::allocate_adapter_channel as *const (),
+        map_operations::flush_adapter_buffers as *const (),
+        channel_operations::free_adapter_channel as *const (),
+        channel_operations::free_map_registers as *const (),
+        map_operations::map_transfer as *const (),
         get_dma_alignment as *const (),
-        later::read_dma_counter as *const (),
-        later::get_scatter_gather_list as *const (),
-        later::put_scatter_gather_list as *const (),
-        later::calculate_scatter_gather_list as *const (),
-        later::build_scatter_gather_list as *const (),
-        later::build_mdl_from_scatter_gather_list as *const (),
+        info_operations::read_dma_counter as *const (),
+        list_operations::get_scatter_gather_list as *const (),
+        list_operations::put_scatter_gather_list as *const (),
+        info_operations::calculate_scatter_gather_list as *const (),
+        list_operations::build_scatter_gather_list as *const (),
+        list_operations::build_mdl_from_scatter_gather_list as *const (),
         get_dma_adapter_info as *const (),
-        later::get_dma_transfer_info as *const (),
-        initialize_dma_transfer_context as *const (),
+        info_operations::get_dma_transfer_info as *const (),
+        info_operations::initialize_dma_transfer_context as *const (),
         allocate_common_buffer_ex as *const (),
-        later::allocate_adapter_channel_ex as *const (),
-        later::configure_adapter_channel as *const (),
-        later::cancel_adapter_channel as *const (),
-        later::map_transfer_ex as *const (),
-        later::get_scatter_gather_list_ex as *const (),
-        later::build_scatter_gather_list_ex as *const (),
-        later::flush_adapter_buffers_ex as *const (),
-        later::free_adapter_object as *const (),
-        later::cancel_mapped_transfer as *const (),
+        channel_operations::allocate_adapter_channel_ex as *const (),
+        info_operations::configure_adapter_channel as *const (),
+        channel_operations::cancel_adapter_channel as *const (),
+        map_operations::map_transfer_ex as *const (),
+        list_operations::get_scatter_gather_list_ex as *const (),
+        list_operations::build_scatter_gather_list_ex as *const (),
+        map_operations::flush_adapter_buffers_ex as *const (),
+        channel_operations::free_adapter_object as *const (),
+        channel_operations::cancel_mapped_transfer as *const (),
         later::allocate_domain_common_buffer as *const (),
         flush_dma_buffer as *const (),
         later::join_dma_domain as *const (),
@@ -114,7 +116,7 @@ pub(crate) extern "win64" fn io_get_dma_adapter(
         OLD_DESCRIPTION_BYTES
     };
     read_into(description, &mut bytes[..len]);
-    let settings = match settings(&bytes) {
+    let mut settings = match settings(&bytes) {
         Ok(settings) => settings,
         Err(refused) => {
             log!("IoGetDmaAdapter: {}: {}", refused.rule, refused.why);
@@ -129,6 +131,7 @@ pub(crate) extern "win64" fn io_get_dma_adapter(
             return 0;
         }
     };
+    settings.map_registers = transfer_settings::granted(settings.map_registers);
     let requester = device.function.id;
     if !space::attach(requester) {
         return 0;
@@ -139,19 +142,49 @@ pub(crate) extern "win64" fn io_get_dma_adapter(
     })
 }
 
-/// `PutDmaAdapter`: rules PA-1 to PA-3. IRQL <= DISPATCH_LEVEL. Documented misuse: 0xE6/0x07 (common buffers left).
+/// `PutDmaAdapter`: rules PA-1 to PA-3. IRQL <= DISPATCH_LEVEL. Documented misuse: 0xE6/0x07 (common buffers left),
+/// 0x08 (channels), 0x09 (map registers), 0x0A (scatter/gather lists).
 pub(crate) extern "win64" fn put_dma_adapter(adapter: u64) {
     require_irql("PutDmaAdapter", DISPATCH_LEVEL, false);
     if adapter::find(adapter, "PutDmaAdapter").is_none() {
         return;
     }
-    let n_buffers = adapter::put(adapter);
-    if n_buffers > 0 {
-        violation(
+    let left = transfer::abandon(adapter);
+    let n_buffers = adapter::put(adapter) as u64;
+    let checks = [
+        (
+            n_buffers,
             "adapter-put-with-common-buffers",
-            format_args!("PutDmaAdapter with {n_buffers} common buffers left"),
-            [0x07, adapter, n_buffers as u64, 0],
-        );
+            "common buffers",
+            0x07,
+        ),
+        (
+            left.channels as u64,
+            "adapter-put-with-channels",
+            "channels",
+            0x08,
+        ),
+        (
+            left.lists as u64,
+            "adapter-put-with-lists",
+            "scatter/gather lists",
+            0x0A,
+        ),
+        (
+            left.map_registers,
+            "adapter-put-with-map-registers",
+            "map registers",
+            0x09,
+        ),
+    ];
+    for (count, id, what, code) in checks {
+        if count > 0 {
+            violation(
+                id,
+                format_args!("PutDmaAdapter with {count} {what} left"),
+                [code, adapter, count, 0],
+            );
+        }
     }
 }
 
@@ -389,7 +422,7 @@ fn read_configurations(address: u64, count: u32) -> Vec<RawConfiguration> {
 }
 
 /// Copies what the rules look at. `None` for a chain of absurd size.
-fn snapshot(mdl: u64) -> Option<Vec<MdlSnapshot>> {
+pub(super) fn snapshot(mdl: u64) -> Option<Vec<MdlSnapshot>> {
     let mut chain = Vec::new();
     let mut n_pages = 0u64;
     let mut next = mdl;
@@ -437,16 +470,6 @@ extern "win64" fn get_dma_adapter_info(adapter: u64, info: u64) -> NtStatus {
     for (offset, value) in [(4, 0), (8, u32::MAX), (0xC, width), (0x10, 0), (0x14, 1)] {
         word(offset).set(value);
     }
-    status::SUCCESS
-}
-
-/// `InitializeDmaTransferContext`: rule TC-1. IRQL <= DISPATCH_LEVEL. STATUS_SUCCESS, STATUS_INVALID_PARAMETER.
-extern "win64" fn initialize_dma_transfer_context(adapter: u64, context: u64) -> NtStatus {
-    require_irql("InitializeDmaTransferContext", DISPATCH_LEVEL, false);
-    if adapter::find(adapter, "InitializeDmaTransferContext").is_none() || context == 0 {
-        return status::INVALID_PARAMETER;
-    }
-    fill(context, TRANSFER_CONTEXT_BYTES, 0);
     status::SUCCESS
 }
 

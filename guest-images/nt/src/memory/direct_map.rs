@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "reads and writes frames by address")]
 
 use core::ops::Range;
+use core::ptr::copy_nonoverlapping;
 
 use super::{GuestPhysAddr, PAGE_SIZE, Pfn, VirtAddr};
 
@@ -109,6 +110,26 @@ impl DirectMap {
         range.find(|offset| unsafe { self.byte_pointer(frame, *offset).read_volatile() } != byte)
     }
 
+    /// Copies part of a frame out.
+    ///
+    /// # Panics
+    /// As [`DirectMap::read_u64`].
+    pub fn copy_out(&self, frame: Pfn, offset: u64, bytes: &mut [u8]) {
+        let source = self.part_pointer(frame, offset, bytes.len());
+        // SAFETY: `part_pointer` has checked the bounds; the target is ours, and no frame.
+        unsafe { copy_nonoverlapping(source, bytes.as_mut_ptr(), bytes.len()) };
+    }
+
+    /// Copies into part of a frame.
+    ///
+    /// # Panics
+    /// As [`DirectMap::read_u64`].
+    pub fn copy_in(&self, frame: Pfn, offset: u64, bytes: &[u8]) {
+        let target = self.part_pointer(frame, offset, bytes.len());
+        // SAFETY: as in `copy_out`.
+        unsafe { copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+    }
+
     /// The address at which the CPU finds a physical one.
     ///
     /// # Panics
@@ -116,6 +137,12 @@ impl DirectMap {
     #[must_use]
     pub fn address_of(&self, at: GuestPhysAddr) -> u64 {
         self.pointer(at.align_down(8)).addr() as u64 + at.raw() % 8
+    }
+
+    fn part_pointer(&self, frame: Pfn, offset: u64, len: usize) -> *mut u8 {
+        let is_inside = offset < PAGE_SIZE && len as u64 <= PAGE_SIZE - offset;
+        assert!(is_inside, "{len:#x} bytes at {offset:#x} leave the frame");
+        self.byte_pointer(frame, offset)
     }
 
     fn byte_pointer(&self, frame: Pfn, offset: u64) -> *mut u8 {

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::direct_map::DirectMap;
 use super::entry::{self, Cache, Protection};
@@ -405,6 +406,39 @@ pub fn free_frame_count() -> u64 {
 #[must_use]
 pub fn memory_bytes() -> u64 {
     with(|kernel| kernel.memory_bytes)
+}
+
+/// Copies part of a frame of RAM out, from wherever it is mapped or not.
+///
+/// # Panics
+/// If the part leaves the frame, or the frame is not RAM: bugs of the caller.
+pub fn copy_from_frame(frame: Pfn, offset: u64, bytes: &mut [u8]) {
+    with(|kernel| kernel.space.map.copy_out(frame, offset, bytes));
+}
+
+/// Copies into part of a frame of RAM.
+///
+/// # Panics
+/// As [`copy_from_frame`].
+pub fn copy_to_frame(frame: Pfn, offset: u64, bytes: &[u8]) {
+    with(|kernel| kernel.space.map.copy_in(frame, offset, bytes));
+}
+
+/// Fills part of a frame of RAM; the range is of offsets in it.
+///
+/// # Panics
+/// As [`copy_from_frame`].
+pub fn fill_frame(frame: Pfn, range: Range<u64>, byte: u8) {
+    with(|kernel| kernel.space.map.fill_bytes(frame, range, byte));
+}
+
+/// Offset of the first byte in part of a frame of RAM that is not `byte`.
+///
+/// # Panics
+/// As [`copy_from_frame`].
+#[must_use]
+pub fn first_byte_other_than(frame: Pfn, range: Range<u64>, byte: u8) -> Option<u64> {
+    with(|kernel| kernel.space.map.first_byte_other_than(frame, range, byte))
 }
 
 /// Runs `body` with the window on frames and the source of tables, for trees of tables other than the

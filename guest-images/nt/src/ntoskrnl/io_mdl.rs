@@ -9,6 +9,7 @@ use super::objects::Irp;
 use super::shared::{address_of, optional, read_u64, shared, write_u64};
 use super::verifier::{self, DETECTED_VIOLATION, Documented};
 use crate::arch::guarded::Guarded;
+use crate::hal_dma::transfer::check_unlocked;
 use crate::mdl::{
     self, ALLOCATED_FIXED_SIZE, MAX_MDL_BYTES, MDL_HEADER_BYTES, Mdl, PAGES_LOCKED, PARTIAL,
     PARTIAL_HAS_BEEN_MAPPED, SOURCE_IS_NONPAGED_POOL,
@@ -89,7 +90,7 @@ fn link_to_irp(irp: &Irp, mdl: &Mdl, is_secondary: bool) {
 
 /// `IoFreeMdl` (wdm.h). IRQL <= DISPATCH_LEVEL. Frees this MDL only, and unmaps a mapped partial one.
 /// Documented misuse: 0xC4/0xB8 (still mapped).
-pub(super) extern "win64" fn io_free_mdl(mdl: u64) {
+pub(crate) extern "win64" fn io_free_mdl(mdl: u64) {
     verifier::at_most_dispatch("IoFreeMdl");
     if !LIVE.with(|live| live.remove(&mdl)) {
         verifier::undocumented_violation(
@@ -103,6 +104,7 @@ pub(super) extern "win64" fn io_free_mdl(mdl: u64) {
         mm_mdl::unmap(structure.mapped_system_va.get(), structure);
     }
     check_idle(structure);
+    check_unlocked("IoFreeMdl", mdl);
     kernel_memory::free(mdl);
 }
 

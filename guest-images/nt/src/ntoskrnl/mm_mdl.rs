@@ -7,6 +7,7 @@ use super::status::{self, NtStatus};
 use super::verifier::{self, DETECTED_VIOLATION, Documented};
 use crate::arch::guarded::Guarded;
 use crate::hal_dma::adapter::check_released;
+use crate::hal_dma::transfer::check_unlocked;
 use crate::ke::irql::{self, APC_LEVEL, DISPATCH_LEVEL};
 use crate::mdl::{
     self, IO_SPACE, MAPPED_TO_SYSTEM_VA, MAX_MDL_BYTES, MDL_HEADER_BYTES, Mdl, PAGE_BYTES,
@@ -188,6 +189,7 @@ pub(crate) extern "win64" fn mm_unlock_pages(mdl: u64) {
         );
         return;
     }
+    check_unlocked("MmUnlockPages", address_of(mdl));
     if mdl.has(MAPPED_TO_SYSTEM_VA) {
         unmap(mdl.mapped_system_va.get(), mdl);
     }
@@ -383,6 +385,7 @@ pub(super) extern "win64" fn mm_free_pages_from_mdl(mdl: u64) {
         );
         return;
     }
+    check_unlocked("MmFreePagesFromMdl", mdl);
     let mdl: &Mdl = shared(mdl);
     if mdl.has(MAPPED_TO_SYSTEM_VA) {
         unmap(mdl.mapped_system_va.get(), mdl);

@@ -3,7 +3,7 @@
 use super::device;
 use crate::arch::images;
 use crate::console::Event;
-use crate::hal_dma::adapter;
+use crate::hal_dma::{adapter, transfer};
 use crate::ke::{interrupt, thread};
 use crate::log;
 use crate::memory::pool;
@@ -41,6 +41,7 @@ pub(super) fn report() {
             .count()
     };
     let (adapters, common_buffers) = adapter::live_counts();
+    let transfers = transfer::live();
     let memory = mm_memory::counts();
     let mappings = memory.io_mappings + mm_mdl::mapping_count();
     // The physical device objects are the bus driver's.
@@ -57,6 +58,9 @@ pub(super) fn report() {
         ("contiguous", memory.contiguous as u64),
         ("adapters", adapters as u64),
         ("common_buffers", common_buffers as u64),
+        ("channels", transfers.channels as u64),
+        ("map_registers", transfers.map_registers),
+        ("scatter_gather_lists", transfers.lists as u64),
         ("mappings", mappings as u64),
         ("interrupts", interrupt::connected_count() as u64),
         ("threads", thread::driver_thread_count() as u64),

@@ -39,7 +39,7 @@ const NVME: (u16, u16) = (0x1B36, 0x0010);
 const PAGE_A: u64 = 0x0ABC_D000;
 const PAGE_B: u64 = 0x0ABC_E000;
 /// Where its buffer lies, in its own addresses.
-const EDU_BUFFER: u64 = 0x4_0000;
+pub(super) const EDU_BUFFER: u64 = 0x4_0000;
 
 // Registers of `edu` (QEMU, docs/specs/edu.rst).
 const IDENTITY: u64 = 0x00;
@@ -50,7 +50,7 @@ const DMA_DESTINATION: u64 = 0x88;
 const DMA_COUNT: u64 = 0x90;
 const DMA_COMMAND: u64 = 0x98;
 const START: u32 = 1;
-const TO_MEMORY: u32 = 2;
+pub(super) const TO_MEMORY: u32 = 2;
 
 fn find((vendor_id, device_id): (u16, u16)) -> Function {
     let mut devices = pci::devices().into_iter();
@@ -65,13 +65,13 @@ fn map_bar(function: &Function) -> Registers {
     Registers::map(address, bar.len_bytes).expect("room")
 }
 
-struct Edu {
-    function: Function,
+pub(super) struct Edu {
+    pub(super) function: Function,
     registers: Registers,
 }
 
 impl Edu {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let function = find(EDU);
         pci::update_command(function.id, command::MEMORY | command::BUS_MASTER, 0);
         let registers = map_bar(&function);
@@ -83,7 +83,7 @@ impl Edu {
     }
 
     /// Moves bytes; the device does so after 100 ms.
-    fn dma(&self, from: u64, to: u64, count: u64, direction: u32) {
+    pub(super) fn dma(&self, from: u64, to: u64, count: u64, direction: u32) {
         self.registers.write(DMA_SOURCE, from);
         self.registers.write(DMA_DESTINATION, to);
         self.registers.write(DMA_COUNT, count);

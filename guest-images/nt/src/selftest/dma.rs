@@ -28,13 +28,6 @@ const TAG: u32 = u32::from_le_bytes(*b"Test");
 /// The physical device object of the tests' device; only its address counts.
 const PDO: u64 = 0xFFFF_9ABC_0000_0000;
 
-/// Pairs a routine with its name.
-macro_rules! end {
-    ($name:ident => $end:expr) => {
-        ((stringify!($name), $name as fn()), $end)
-    };
-}
-
 /// Test, end.
 pub(super) const TESTS: &[(Test, End)] = &[
     end!(common_buffer_is_freed_twice => End::Violation(DMA_VIOLATION, 0x03)),

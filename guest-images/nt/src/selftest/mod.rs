@@ -2,6 +2,13 @@
 //! place of a driver (`all`: all but those that end the machine). Each gives a `selftest` event; a failed
 //! assertion is a panic line.
 
+/// Pairs a routine with its name, and with the end that it must have.
+macro_rules! end {
+    ($name:ident => $end:expr) => {
+        ((stringify!($name), $name as fn()), $end)
+    };
+}
+
 mod devices;
 mod dma;
 mod driver_code;
@@ -9,6 +16,8 @@ mod fatal;
 mod interrupted;
 mod memory_map;
 mod threads;
+mod transfer;
+mod transfer_misuse;
 
 use alloc::vec::Vec;
 
@@ -27,6 +36,7 @@ const TESTS: &[&[Test]] = &[
     memory_map::TESTS,
     devices::TESTS,
     dma::SOUND,
+    transfer::SOUND,
 ];
 
 /// Names of the tests that pass, for whoever boots them.
@@ -36,10 +46,16 @@ pub fn names() -> Vec<&'static str> {
     tests.map(|(name, _)| *name).collect()
 }
 
+/// Names of those among them that hold under every setting of transfers.
+#[must_use]
+pub fn transfer_names() -> Vec<&'static str> {
+    transfer::SOUND.iter().map(|(name, _)| *name).collect()
+}
+
 /// Names and ends of the tests that break something.
 #[must_use]
 pub fn fatal_names() -> Vec<(&'static str, End)> {
-    let tests = fatal::TESTS.iter().chain(dma::TESTS);
+    let tests = fatal_tests();
     tests.map(|((name, _), end)| (*name, *end)).collect()
 }
 
@@ -49,7 +65,7 @@ pub fn run() {
         return;
     };
     let tests = TESTS.iter().copied().flatten();
-    let fatal = fatal::TESTS.iter().chain(dma::TESTS).map(|(test, _)| test);
+    let fatal = fatal_tests().map(|(test, _)| test);
     let mut count = 0;
     for test in tests.filter(|(name, _)| wanted == "all" || wanted == *name) {
         run_one(test);
@@ -62,6 +78,11 @@ pub fn run() {
     assert!(count > 0, "no test is called {wanted}");
     Event::new("goodbye").text("reason", "selftest").send();
     exit(ExitCode::Clean)
+}
+
+fn fatal_tests() -> impl Iterator<Item = &'static (Test, End)> {
+    let tests = fatal::TESTS.iter().chain(dma::TESTS);
+    tests.chain(transfer_misuse::TESTS)
 }
 
 fn run_one((name, test): &Test) {

@@ -41,6 +41,7 @@ impl Case {
 /// All of them.
 pub fn all() -> Vec<Case> {
     let mut cases = selftests();
+    cases.extend(transfer_settings());
     cases.extend(lacking_machines());
     cases.extend(bad_input());
     cases.push(commands());
@@ -79,6 +80,27 @@ fn selftests() -> Vec<Case> {
         }
     });
     passing.chain(fatal).collect()
+}
+
+/// Tests of transfers under each setting, where the default boots have them under one.
+fn transfer_settings() -> impl Iterator<Item = Case> {
+    let settings = [
+        "remapping=off",
+        "bounce=as-needed sg-callback=deferred",
+        "remapping=off bounce=as-needed sg-callback=seeded:7 map-registers=3",
+    ];
+    settings.into_iter().flat_map(|setting| {
+        selftest::transfer_names().into_iter().map(move |name| {
+            let line = format!("\"name\":\"{name}\",\"status\":\"pass\"");
+            let words = format!("selftest={name} {setting}");
+            Case::new(
+                &format!("{name} ({setting})"),
+                &words,
+                ExitCode::Clean,
+                &[&line],
+            )
+        })
+    })
 }
 
 /// Machines on which remapping cannot be on.

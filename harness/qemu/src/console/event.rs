@@ -129,6 +129,12 @@ pub struct Leaks {
     pub adapters: Hex,
     /// Common buffers.
     pub common_buffers: Hex,
+    /// Adapter channels that are held or waited for.
+    pub channels: Hex,
+    /// Map registers.
+    pub map_registers: Hex,
+    /// Scatter/gather lists.
+    pub scatter_gather_lists: Hex,
     /// IOMMU mappings.
     pub mappings: Hex,
     /// Connected interrupts.
@@ -147,6 +153,9 @@ impl Leaks {
             ("MDLs", self.mdls),
             ("adapters", self.adapters),
             ("common buffers", self.common_buffers),
+            ("channels", self.channels),
+            ("map registers", self.map_registers),
+            ("scatter/gather lists", self.scatter_gather_lists),
             ("mappings", self.mappings),
             ("interrupts", self.interrupts),
             ("threads", self.threads),
