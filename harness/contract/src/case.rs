@@ -6,11 +6,14 @@ use crate::bench::Bench;
 use crate::finding::{CaseEnd, Finding};
 use crate::profile::{DEFAULT_PROFILE, Profile, Stop};
 use crate::rig::{Remapping, Rig, RigError};
+use crate::severity::Severity;
 
 /// What a reader or a guest must know of a case before it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tag {
-    /// Causes a true IOMMU fault, which may stop real Windows with bug check 0xE6/0x26.
+    /// Does what the documents leave open; real Windows may answer otherwise.
+    Undefined,
+    /// May stop real Windows: a true IOMMU fault is bug check 0xE6/0x26 there.
     Fatal,
 }
 
@@ -19,6 +22,7 @@ impl Tag {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Undefined => "undefined",
             Self::Fatal => "fatal",
         }
     }
@@ -38,6 +42,8 @@ pub struct Case {
     pub title: &'static str,
     /// Modes in which it runs.
     pub modes: &'static [Remapping],
+    /// Further rules that it shows, beside the one in its id.
+    pub also: &'static [&'static str],
     /// Marks.
     pub tags: &'static [Tag],
     /// What it needs of its boot.
@@ -61,11 +67,18 @@ impl Case {
             id,
             title,
             modes,
+            also: &[],
             tags: &[],
             profile: &DEFAULT_PROFILE,
             stop: None,
             body,
         }
+    }
+
+    /// Names further rules that it shows.
+    #[must_use]
+    pub const fn showing(self, also: &'static [&'static str]) -> Self {
+        Self { also, ..self }
     }
 
     /// Marks it.
@@ -93,6 +106,23 @@ impl Case {
     #[must_use]
     pub fn rule(&self) -> &'static str {
         self.id.split_once('/').map_or(self.id, |(rule, _)| rule)
+    }
+
+    /// All rules that it shows.
+    pub fn rules(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.rule()).chain(self.also.iter().copied())
+    }
+
+    /// What real Windows makes of what it does.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        if self.stop.is_some() || self.tags.contains(&Tag::Fatal) {
+            Severity::Fatal
+        } else if self.tags.contains(&Tag::Undefined) {
+            Severity::Undefined
+        } else {
+            Severity::Defined
+        }
     }
 }
 

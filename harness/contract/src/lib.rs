@@ -6,6 +6,7 @@
 //! views: what the driver saw, what the device's own DMA saw, and which mappings the IOMMU announced.
 #![forbid(unsafe_code)]
 
+mod awaiting;
 mod bench;
 mod case;
 mod cases;
@@ -17,8 +18,10 @@ mod oracle;
 mod profile;
 mod rig;
 mod rule;
+mod severity;
 mod step;
 
+pub use awaiting::awaiting;
 pub use bench::Bench;
 pub use case::{Case, CaseOutcome, CaseReport, Tag};
 pub use cases::{SUITES, Suite, cases};
@@ -33,5 +36,6 @@ pub use rig::{
     BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, Remapping,
     Rig, RigError, Violation,
 };
-pub use rule::{Certainty, RULES, Rule, rule};
+pub use rule::{Certainty, FAMILIES, Family, Rule, rule, rules};
+pub use severity::Severity;
 pub use step::{Step, StepResult, Transfer, TransferMode};

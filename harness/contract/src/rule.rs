@@ -1,4 +1,18 @@
-//! [`Rule`]: one numbered statement of the documents, in our words.
+//! [`Rule`]: one numbered statement of the documents, in our words; [`FAMILIES`]: all of them.
+
+mod adapter;
+mod common_buffer;
+mod domain;
+mod framework;
+mod from_mdl;
+mod mdl;
+mod transfer;
+mod verifier;
+
+use crate::rig::Remapping;
+use crate::severity::Severity;
+
+const BOTH: &[Remapping] = &[Remapping::On, Remapping::Off];
 
 /// How well a rule is founded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +25,18 @@ pub enum Certainty {
     Unknown,
 }
 
+impl Certainty {
+    /// The word in lists and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Documented => "documented",
+            Self::Derived => "derived",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// One rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
@@ -18,14 +44,63 @@ pub struct Rule {
     pub id: &'static str,
     /// The statement.
     pub sentence: &'static str,
-    /// The documentation page's file name.
+    /// The documentation page's file name; of a derived rule, also a published source file.
     pub source: &'static str,
     /// How well it is founded.
     pub certainty: Certainty,
+    /// Modes of remapping in which it says something.
+    pub modes: &'static [Remapping],
+    /// What real Windows makes of a driver that breaks it.
+    pub breach: Severity,
 }
 
-const FROM_MDL: &str = "nc-wdm-pcreate-common-buffer-from-mdl";
-const WITH_BOUNDS: &str = "nc-wdm-pallocate_common_buffer_with_bounds";
+/// The rules about one routine or subject.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// What its rules' numbers begin with, such as `CM`.
+    pub prefix: &'static str,
+    /// What it is about.
+    pub title: &'static str,
+    /// Its rules in order.
+    pub rules: &'static [Rule],
+}
+
+/// All rules, in the order of the documents.
+#[rustfmt::skip]
+pub const FAMILIES: &[Family] = &[
+    Family { prefix: "GA", title: "IoGetDmaAdapter", rules: adapter::GET },
+    Family { prefix: "PA", title: "PutDmaAdapter", rules: adapter::PUT },
+    Family { prefix: "AC", title: "AllocateCommonBuffer", rules: common_buffer::ALLOCATE },
+    Family { prefix: "AX", title: "AllocateCommonBufferEx", rules: common_buffer::ALLOCATE_EX },
+    Family { prefix: "AB", title: "AllocateCommonBufferWithBounds", rules: common_buffer::ALLOCATE_WITH_BOUNDS },
+    Family { prefix: "CM", title: "CreateCommonBufferFromMdl", rules: from_mdl::RULES },
+    Family { prefix: "FC", title: "FreeCommonBuffer", rules: common_buffer::FREE },
+    Family { prefix: "FO", title: "FreeAdapterObject", rules: adapter::FREE_OBJECT },
+    Family { prefix: "AI", title: "GetDmaAdapterInfo", rules: adapter::INFO },
+    Family { prefix: "TI", title: "GetDmaTransferInfo", rules: adapter::TRANSFER_INFO },
+    Family { prefix: "TC", title: "InitializeDmaTransferContext", rules: adapter::TRANSFER_CONTEXT },
+    Family { prefix: "AL", title: "GetDmaAlignment", rules: adapter::ALIGNMENT },
+    Family { prefix: "SG", title: "scatter/gather lists and channels, versions 1 and 2", rules: transfer::LISTS },
+    Family { prefix: "SX", title: "scatter/gather lists, version 3", rules: transfer::LISTS_EX },
+    Family { prefix: "MX", title: "MapTransferEx", rules: transfer::MAP },
+    Family { prefix: "FL", title: "FlushAdapterBuffersEx", rules: transfer::FLUSH },
+    Family { prefix: "CX", title: "cancelling channels and transfers", rules: transfer::CANCEL },
+    Family { prefix: "DD", title: "DMA domains and the rest of the table", rules: domain::RULES },
+    Family { prefix: "VF", title: "bug checks of Driver Verifier", rules: verifier::RULES },
+    Family { prefix: "MD", title: "MDLs and memory as sources of buffers", rules: mdl::RULES },
+    Family { prefix: "KD", title: "DMA by the driver framework (KMDF)", rules: framework::RULES },
+];
+
+/// The rules of all families.
+pub fn rules() -> impl Iterator<Item = &'static Rule> {
+    FAMILIES.iter().flat_map(|family| family.rules)
+}
+
+/// Finds a rule by its number.
+#[must_use]
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    rules().find(|rule| rule.id == id)
+}
 
 const fn documented(id: &'static str, source: &'static str, sentence: &'static str) -> Rule {
     Rule {
@@ -33,50 +108,47 @@ const fn documented(id: &'static str, source: &'static str, sentence: &'static s
         sentence,
         source,
         certainty: Certainty::Documented,
+        modes: BOTH,
+        breach: Severity::Defined,
     }
 }
 
 const fn derived(id: &'static str, source: &'static str, sentence: &'static str) -> Rule {
     Rule {
-        id,
-        sentence,
-        source,
         certainty: Certainty::Derived,
+        ..documented(id, source, sentence)
     }
 }
 
-/// The rules that have cases today, in the order of the documents.
-#[rustfmt::skip]
-pub const RULES: &[Rule] = &[
-    documented("CM-1", FROM_MDL, "a page-aligned, whole-page MDL over nonpaged pool, built with MmBuildMdlForNonPagedPool, makes a common buffer; without remapping if it is physically contiguous"),
-    documented("CM-2", FROM_MDL, "an MDL locked by MmProbeAndLockPages and mapped to system space makes a common buffer"),
-    documented("CM-3", FROM_MDL, "an MDL of MmAllocatePagesForMdlEx mapped to system space makes a common buffer; with remapping even of scattered pages, as one contiguous logical range"),
-    documented("CM-4", FROM_MDL, "an MDL that is not mapped to system space is refused"),
-    documented("CM-5", FROM_MDL, "an MDL whose pages are neither locked nor built is refused"),
-    documented("CM-6", FROM_MDL, "an MDL that does not start on a page is refused"),
-    documented("CM-7", FROM_MDL, "an MDL whose length is not a multiple of the page size is refused"),
-    documented("CM-8", FROM_MDL, "a chained MDL is refused without a SubSection"),
-    documented("CM-9", FROM_MDL, "pages that are not contiguous are refused without remapping, and made contiguous for the device with it"),
-    documented("CM-11", FROM_MDL, "a SubSection of whole pages inside one MDL makes a common buffer of just that part"),
-    documented("CM-12", FROM_MDL, "a SubSection of a chain that lies inside one MDL of it makes a common buffer"),
-    documented("CM-13", FROM_MDL, "a SubSection that spans two MDLs of a chain is refused"),
-    documented("CM-14", FROM_MDL, "a SubSection that is not page aligned, is empty, or passes the end of the MDL is refused"),
-    documented("CM-15", FROM_MDL, "LogicalAddressLimits that can be met are met, both ends inclusive"),
-    documented("CM-17", FROM_MDL, "hardware access ReadWrite is always possible"),
-    documented("CM-18", FROM_MDL, "hardware access ReadOnly or WriteOnly needs remapping, and is then enforced by the IOMMU"),
-    documented("CM-19", FROM_MDL, "two configurations of the same type are refused"),
-    documented("CM-21", FROM_MDL, "no configuration means the whole MDL anywhere within the adapter's reach"),
-    documented("CM-25", FROM_MDL, "FreeCommonBuffer with the MDL's system address removes the common buffer"),
-    documented("CM-26", FROM_MDL, "after FreeCommonBuffer the MDL and its pages are untouched, and the logical range no longer translates"),
-    documented("AB-1", WITH_BOUNDS, "AllocateCommonBufferWithBounds returns memory that CPU and device both reach, with its logical address"),
-    documented("AB-2", WITH_BOUNDS, "the buffer's logical address is not below the minimum"),
-    documented("AB-3", WITH_BOUNDS, "the buffer lies below the maximum"),
-    derived("AB-9", WITH_BOUNDS, "bounds that cannot be met give NULL"),
-    documented("AB-10", WITH_BOUNDS, "FreeCommonBuffer frees the buffer and ends its translation"),
-];
-
-/// Finds a rule by its number.
-#[must_use]
-pub fn rule(id: &str) -> Option<&'static Rule> {
-    RULES.iter().find(|rule| rule.id == id)
+const fn unknown(id: &'static str, source: &'static str, sentence: &'static str) -> Rule {
+    Rule {
+        certainty: Certainty::Unknown,
+        ..documented(id, source, sentence)
+    }
 }
+
+impl Rule {
+    /// Breaking it has an outcome that the documents leave open.
+    const fn undefined(self) -> Self {
+        Self {
+            breach: Severity::Undefined,
+            ..self
+        }
+    }
+
+    /// Breaking it may stop real Windows, or loses memory.
+    const fn fatal(self) -> Self {
+        Self {
+            breach: Severity::Fatal,
+            ..self
+        }
+    }
+
+    /// It says something in these modes only.
+    const fn only(self, modes: &'static [Remapping]) -> Self {
+        Self { modes, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -70,6 +70,8 @@ fn case_json(case: &Case) -> Value {
         "remapping": case.modes.iter().map(|mode: &Remapping| mode.as_str()).collect::<Vec<_>>(),
         "profile": case.profile.name,
         "stop": case.stop.map(|stop| stop.to_string()),
+        "also": case.also,
+        "severity": case.severity().as_str(),
         "tags": case.tags.iter().map(|tag| tag.as_str()).collect::<Vec<_>>(),
     })
 }
