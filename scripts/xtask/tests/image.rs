@@ -37,11 +37,11 @@ type Images = Vec<(Front, Vec<u8>)>;
 static CLANG_IMAGES: LazyLock<Images> = LazyLock::new(|| build("clang", Toolchain::Clang));
 static GCC_IMAGES: LazyLock<Images> = LazyLock::new(|| build("gcc", Toolchain::Gcc));
 
-/// The images that most tests look at.
-fn images() -> &'static [(Front, Vec<u8>)] {
-    static IMAGES: LazyLock<Vec<(Front, Vec<u8>)>> =
-        LazyLock::new(|| build("image", Toolchain::Clang));
-    &IMAGES
+/// The images that most tests look at: of all tools.
+fn images() -> impl Iterator<Item = &'static (Front, Vec<u8>)> {
+    [&CLANG_IMAGES, &GCC_IMAGES]
+        .into_iter()
+        .flat_map(|images| images.iter())
 }
 
 fn parse(image: &[u8]) -> PeFile64<'_> {
