@@ -3,7 +3,10 @@
 #![expect(unsafe_code, reason = "a table of routine addresses")]
 
 use super::names::{FUNCTION_COUNT, REPORTS};
-use super::{driver, object_functions};
+use super::{
+    collection, dpc, driver, memory, object_functions, spin_lock, string, timer, wait_lock,
+    work_item,
+};
 
 /// The table as drivers see it: addresses of code.
 #[repr(transparent)]
@@ -44,12 +47,31 @@ macro_rules! functions {
 }
 
 functions! {
+    13 WdfCollectionCreate => collection::create;
+    14 WdfCollectionGetCount => collection::count;
+    15 WdfCollectionAdd => collection::add;
+    16 WdfCollectionRemove => collection::remove;
+    17 WdfCollectionRemoveItem => collection::remove_item;
+    18 WdfCollectionGetItem => collection::item;
+    19 WdfCollectionGetFirstItem => collection::first_item;
+    20 WdfCollectionGetLastItem => collection::last_item;
+    111 WdfDpcCreate => dpc::create;
+    112 WdfDpcEnqueue => dpc::enqueue;
+    113 WdfDpcCancel => dpc::cancel;
+    114 WdfDpcGetParentObject => dpc::parent_object;
+    115 WdfDpcWdmGetDpc => dpc::wdm_dpc;
     116 WdfDriverCreate => driver::create;
     117 WdfDriverGetRegistryPath => driver::registry_path;
     118 WdfDriverWdmGetDriverObject => driver::wdm_driver_object;
     120 WdfWdmDriverGetWdfDriverHandle => driver::of_wdm_driver;
     121 WdfDriverRegisterTraceInfo => driver::register_trace_info;
     123 WdfDriverIsVersionAvailable => driver::is_version_available;
+    192 WdfMemoryCreate => memory::create;
+    193 WdfMemoryCreatePreallocated => memory::create_preallocated;
+    194 WdfMemoryGetBuffer => memory::buffer;
+    195 WdfMemoryAssignBuffer => memory::assign_buffer;
+    196 WdfMemoryCopyToBuffer => memory::copy_to_buffer;
+    197 WdfMemoryCopyFromBuffer => memory::copy_from_buffer;
     202 WdfObjectGetTypedContextWorker => object_functions::typed_context;
     203 WdfObjectAllocateContext => object_functions::allocate_context;
     204 WdfObjectContextGetObject => object_functions::context_object;
@@ -58,8 +80,24 @@ functions! {
     207 WdfObjectCreate => object_functions::create;
     208 WdfObjectDelete => object_functions::delete;
     209 WdfObjectQuery => object_functions::query;
+    308 WdfStringCreate => string::create;
+    309 WdfStringGetUnicodeString => string::unicode_string;
     310 WdfObjectAcquireLock => object_functions::acquire_lock;
     311 WdfObjectReleaseLock => object_functions::release_lock;
+    312 WdfWaitLockCreate => wait_lock::create;
+    313 WdfWaitLockAcquire => wait_lock::acquire;
+    314 WdfWaitLockRelease => wait_lock::release;
+    315 WdfSpinLockCreate => spin_lock::create;
+    316 WdfSpinLockAcquire => spin_lock::acquire;
+    317 WdfSpinLockRelease => spin_lock::release;
+    318 WdfTimerCreate => timer::create;
+    319 WdfTimerStart => timer::start;
+    320 WdfTimerStop => timer::stop_timer;
+    321 WdfTimerGetParentObject => timer::parent_object;
+    379 WdfWorkItemCreate => work_item::create;
+    380 WdfWorkItemEnqueue => work_item::enqueue;
+    381 WdfWorkItemGetParentObject => work_item::parent_object;
+    382 WdfWorkItemFlush => work_item::flush;
 }
 
 #[cfg(test)]
