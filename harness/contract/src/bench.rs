@@ -2,6 +2,7 @@
 //! end-of-case checks that hold for every case.
 
 mod exercise;
+mod framework;
 mod mdl;
 mod verdict;
 
@@ -19,6 +20,7 @@ use crate::rig::{MappingView, Remapping, Rig, RigError};
 use crate::step::{Step, StepResult};
 
 pub(crate) use exercise::Pass;
+pub(crate) use framework::OutPointer;
 pub(crate) use mdl::{MdlSource, frames_of};
 
 const CONTROL_THREAD: u16 = dmarig_abi::mailbox::CONTEXT_CONTROL_THREAD;
@@ -63,6 +65,7 @@ pub struct Bench<'r> {
     next_slot: u32,
     observations: Vec<String>,
     declared: Vec<u64>,
+    adapters_by_enabler: bool,
 }
 
 impl<'r> Bench<'r> {
@@ -77,6 +80,7 @@ impl<'r> Bench<'r> {
             next_slot: 0,
             observations: Vec::new(),
             declared: Vec::new(),
+            adapters_by_enabler: false,
         })
     }
 
@@ -127,6 +131,9 @@ impl<'r> Bench<'r> {
 
     /// Opens a version 3 adapter of DUT 0.
     pub(crate) fn adapter(&mut self, address_width_bits: u32) -> Result<u32, CaseEnd> {
+        if self.adapters_by_enabler {
+            return self.adapter_by_enabler(address_width_bits);
+        }
         let slot = self.slot();
         let description = DeviceDescription::version_3(address_width_bits);
         self.require(

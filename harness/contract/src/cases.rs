@@ -4,6 +4,7 @@ mod allocate_with_bounds;
 mod from_mdl;
 mod from_mdl_configs;
 mod from_mdl_lifetime;
+mod kmdf;
 
 use crate::case::Case;
 use crate::rig::Remapping;
@@ -30,16 +31,23 @@ impl Suite {
 }
 
 /// All suites; the first is the default.
-pub const SUITES: &[Suite] = &[Suite {
-    name: "common-buffer",
-    title: "common buffers by the WDM interface: CreateCommonBufferFromMdl, AllocateCommonBufferWithBounds",
-    lists: &[
-        from_mdl::CASES,
-        from_mdl_configs::CASES,
-        from_mdl_lifetime::CASES,
-        allocate_with_bounds::CASES,
-    ],
-}];
+pub const SUITES: &[Suite] = &[
+    Suite {
+        name: "common-buffer",
+        title: "common buffers by the WDM interface: CreateCommonBufferFromMdl, AllocateCommonBufferWithBounds",
+        lists: &[
+            from_mdl::CASES,
+            from_mdl_configs::CASES,
+            from_mdl_lifetime::CASES,
+            allocate_with_bounds::CASES,
+        ],
+    },
+    Suite {
+        name: "kmdf",
+        title: "the driver framework: enablers, WdfCommonBufferCreateWithConfig, the order of callbacks",
+        lists: kmdf::LISTS,
+    },
+];
 
 /// The cases of all suites.
 pub fn cases() -> impl Iterator<Item = &'static Case> {

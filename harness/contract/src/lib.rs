@@ -13,6 +13,7 @@ mod cases;
 mod device_description;
 mod extended_config;
 mod finding;
+mod framework;
 mod nt_status;
 mod oracle;
 mod profile;
@@ -28,6 +29,7 @@ pub use cases::{SUITES, Suite, cases};
 pub use device_description::DeviceDescription;
 pub use extended_config::{ExtendedConfig, HardwareAccess};
 pub use finding::{CaseEnd, Finding};
+pub use framework::{CommonBufferConfig, DmaProfile, EnablerConfig, ObjectAttributes, Parent};
 pub use nt_status::NtStatus;
 pub use profile::{
     Bounce, DEFAULT_PROFILE, DriverKind, EarlyProgram, GuestMemory, Profile, SgCallback, Stop,
@@ -38,4 +40,4 @@ pub use rig::{
 };
 pub use rule::{Certainty, FAMILIES, Family, Rule, rule, rules};
 pub use severity::Severity;
-pub use step::{Step, StepResult, Transfer, TransferMode};
+pub use step::{Creation, Step, StepResult, Transfer, TransferMode};

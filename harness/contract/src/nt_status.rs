@@ -16,6 +16,21 @@ impl NtStatus {
     /// STATUS_INSUFFICIENT_RESOURCES: no memory for bookkeeping or mapping.
     pub const INSUFFICIENT_RESOURCES: Self = Self(0xC000_009A);
 
+    /// STATUS_UNSUCCESSFUL.
+    pub const UNSUCCESSFUL: Self = Self(0xC000_0001);
+    /// STATUS_INFO_LENGTH_MISMATCH: a framework structure has the wrong Size.
+    pub const INFO_LENGTH_MISMATCH: Self = Self(0xC000_0004);
+    /// STATUS_INTEGER_OVERFLOW: length and alignment are more than 64 bits hold.
+    pub const INTEGER_OVERFLOW: Self = Self(0xC000_0095);
+    /// STATUS_WDF_OBJECT_ATTRIBUTES_INVALID: such as a parent of another device.
+    pub const WDF_OBJECT_ATTRIBUTES_INVALID: Self = Self(0xC020_0209);
+    /// STATUS_WDF_PARENT_ASSIGNMENT_NOT_ALLOWED.
+    pub const WDF_PARENT_ASSIGNMENT_NOT_ALLOWED: Self = Self(0xC020_020F);
+    /// STATUS_WDF_SYNCHRONIZATION_SCOPE_INVALID.
+    pub const WDF_SYNCHRONIZATION_SCOPE_INVALID: Self = Self(0xC020_0210);
+    /// STATUS_WDF_EXECUTION_LEVEL_INVALID.
+    pub const WDF_EXECUTION_LEVEL_INVALID: Self = Self(0xC020_0211);
+
     /// Whether the status is a success or an informational code (NT_SUCCESS).
     #[must_use]
     pub const fn is_success(self) -> bool {
@@ -28,13 +43,19 @@ impl NtStatus {
             0x0000_0103 => "STATUS_PENDING",
             0xC000_0001 => "STATUS_UNSUCCESSFUL",
             0xC000_0002 => "STATUS_NOT_IMPLEMENTED",
+            0xC000_0004 => "STATUS_INFO_LENGTH_MISMATCH",
             0xC000_0005 => "STATUS_ACCESS_VIOLATION",
             0xC000_000D => "STATUS_INVALID_PARAMETER",
             0xC000_0010 => "STATUS_INVALID_DEVICE_REQUEST",
             0xC000_0023 => "STATUS_BUFFER_TOO_SMALL",
+            0xC000_0095 => "STATUS_INTEGER_OVERFLOW",
             0xC000_009A => "STATUS_INSUFFICIENT_RESOURCES",
             0xC000_00BB => "STATUS_NOT_SUPPORTED",
             0xC000_0120 => "STATUS_CANCELLED",
+            0xC020_0209 => "STATUS_WDF_OBJECT_ATTRIBUTES_INVALID",
+            0xC020_020F => "STATUS_WDF_PARENT_ASSIGNMENT_NOT_ALLOWED",
+            0xC020_0210 => "STATUS_WDF_SYNCHRONIZATION_SCOPE_INVALID",
+            0xC020_0211 => "STATUS_WDF_EXECUTION_LEVEL_INVALID",
             _ => return None,
         })
     }

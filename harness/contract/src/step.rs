@@ -1,10 +1,14 @@
 //! [`Step`]: one operation of the driver with its data, built by name; [`StepResult`]: what came back.
 
+mod kmdf;
+
 use dmarig_abi::operation::{self as op, Operation, OperationResult};
 
 use crate::device_description::DeviceDescription;
 use crate::extended_config::ExtendedConfig;
 use crate::nt_status::NtStatus;
+
+pub use kmdf::Creation;
 
 /// How the driver starts a transfer and learns of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,7 +33,7 @@ fn finding(
 
 impl Bench<'_> {
     /// The logical address starts a page.
-    pub(super) fn check_alignment(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
+    pub(crate) fn check_alignment(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
         if buffer.logical_address.is_aligned(PAGE_SIZE) {
             return Ok(());
         }

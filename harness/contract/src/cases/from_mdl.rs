@@ -25,7 +25,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("CM-9/scattered-mapped", "64 scattered pages are contiguous for the device", ON, scattered_mapped),
 ];
 
-fn nonpaged_pool(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+pub(super) fn nonpaged_pool(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.pool_mdl(4)?;
     let buffer = bench.create_ok(adapter, &source, None)?;
@@ -47,7 +47,7 @@ fn one_page_by_ring(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     bench.free(&buffer)
 }
 
-fn locked_and_mapped(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+pub(super) fn locked_and_mapped(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.locked_mdl(4)?;
     let buffer = bench.create_ok(adapter, &source, None)?;
@@ -64,7 +64,7 @@ fn scattered_pages(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     bench.free(&buffer)
 }
 
-fn contiguous_pages(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+pub(super) fn contiguous_pages(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.allocated_pages_mdl(4, true)?;
     let buffer = bench.create_ok(adapter, &source, None)?;
@@ -96,7 +96,7 @@ fn partial_page(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     bench.create_refused(adapter, &source, None, INVALID)
 }
 
-fn chained_mdl(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+pub(super) fn chained_mdl(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let mut first = bench.contiguous_mdl(2)?;
     let second = bench.contiguous_mdl(2)?;
@@ -104,13 +104,13 @@ fn chained_mdl(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     bench.create_refused(adapter, &first, None, INVALID)
 }
 
-fn scattered_refused(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+pub(super) fn scattered_refused(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.scattered_mdl(16)?;
     bench.create_refused(adapter, &source, None, DOCUMENTED_FAILURES)
 }
 
-fn scattered_mapped(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+pub(super) fn scattered_mapped(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.scattered_mdl(64)?;
     let buffer = bench.create_ok(adapter, &source, None)?;
