@@ -27,11 +27,15 @@ pub const OP_DELAY: u16 = 0x0005;
 /// Fetches the response stored by the last program of context `a`; the response is the data.
 pub const OP_FETCH_STORED: u16 = 0x0006;
 
+/// Empties slot `a` and calls nothing: for what [`OP_FLAG_KEEP`] has given back already, and for leaks.
+pub const OP_FORGET: u16 = 0x0007;
+
 /// IoGetDmaAdapter for DUT `a`; data = DEVICE_DESCRIPTION (0x40 bytes). Slot `dst` = adapter.
 /// `virtual_address` = DMA_ADAPTER, `value[0]` = map registers, `value[1]` = DMA_OPERATIONS.Size,
 /// `value[2]` = DMA_ADAPTER.Version. A NULL adapter is `OUTCOME_NULL`.
 pub const OP_ADAPTER_OPEN: u16 = 0x0100;
-/// PutDmaAdapter of adapter `a`.
+/// PutDmaAdapter of adapter `a`. With `OP_FLAG_OVERRIDE` the member of `a`'s table is called with
+/// `arg[0]` as the adapter, and the slot stays.
 pub const OP_ADAPTER_PUT: u16 = 0x0101;
 /// GetDmaAlignment of adapter `a`: `value[0]`.
 pub const OP_ADAPTER_ALIGNMENT: u16 = 0x0102;
@@ -63,6 +67,8 @@ pub const OP_MEMORY_FREE: u16 = 0x0121;
 pub const MEMORY_NONPAGED_POOL: u64 = 0;
 /// Kind: MmAllocateContiguousMemorySpecifyCache, cached.
 pub const MEMORY_CONTIGUOUS: u64 = 1;
+/// Kind: ExAllocatePool2(Paged).
+pub const MEMORY_PAGED_POOL: u64 = 2;
 
 /// IoAllocateMdl over memory `a` from offset `arg[0]`, `arg[1]` bytes. Slot `dst` = MDL.
 pub const OP_MDL_ALLOCATE: u16 = 0x0130;
@@ -76,7 +82,8 @@ pub const OP_MDL_BUILD_NONPAGED: u16 = 0x0132;
 pub const OP_MDL_PROBE_AND_LOCK: u16 = 0x0133;
 /// MmUnlockPages of MDL `a`.
 pub const OP_MDL_UNLOCK: u16 = 0x0134;
-/// MmGetSystemAddressForMdlSafe of MDL `a`, priority `arg[0]`: `virtual_address`.
+/// MmGetSystemAddressForMdlSafe of MDL `a`, priority `arg[0]`: `virtual_address`. With `OP_FLAG_KEEP`
+/// MmMapLockedPagesSpecifyCache whatever is mapped; `arg[1]` = BugCheckOnFailure.
 pub const OP_MDL_MAP: u16 = 0x0135;
 /// MmUnmapLockedPages of MDL `a`.
 pub const OP_MDL_UNMAP: u16 = 0x0136;
@@ -103,6 +110,9 @@ pub const OP_CPU_CHECK: u16 = 0x0141;
 pub const OP_CPU_READ: u16 = 0x0142;
 /// CPU: writes the data at offset `arg[0]`.
 pub const OP_CPU_WRITE: u16 = 0x0143;
+/// CPU: touches one byte at the signed offset `arg[0]` from where the memory, mapped MDL or buffer `a`
+/// starts, wherever that leads: reads it into `value[0]`, or with `OP_FLAG_OVERRIDE` writes `arg[1]`.
+pub const OP_CPU_TOUCH: u16 = 0x0144;
 
 /// Rings a channel of DUT `a` and waits for the end (at most 5 s): `b` = buffer slot or `SLOT_NONE`,
 /// `c` = channel; `arg[0]` = bits 15:0 `DMA_OP_*`, bits 31:16 descriptor flags, bits 39:32 one of
@@ -151,6 +161,13 @@ pub const OP_FLAG_CACHE_TYPE: u16 = 8;
 pub const OP_FLAG_NULL_CONFIGS: u16 = 16;
 /// Flag: the arguments replace the remembered ones.
 pub const OP_FLAG_OVERRIDE: u16 = 32;
+/// Flag: an operation that gives back, builds, locks or maps calls the system whatever the driver knows
+/// of the object, and the slot stays as it was. So it can be done twice, or too early.
+pub const OP_FLAG_KEEP: u16 = 64;
+/// Flag: runs at DISPATCH_LEVEL, whatever the operation's highest IRQL.
+pub const OP_FLAG_AT_DISPATCH: u16 = 128;
+/// Flag: runs at IRQL 11, a device's, whatever the operation's highest IRQL.
+pub const OP_FLAG_AT_DEVICE: u16 = 256;
 
 /// Size of an operation without its data.
 pub const OPERATION_SIZE_BYTES: usize = 64;

@@ -383,12 +383,16 @@
 // Fetches the response stored by the last program of context `a`; the response is the data.
 #define DMARIG_OP_FETCH_STORED 6
 
+// Empties slot `a` and calls nothing: for what [`OP_FLAG_KEEP`] has given back already, and for leaks.
+#define DMARIG_OP_FORGET 7
+
 // IoGetDmaAdapter for DUT `a`; data = DEVICE_DESCRIPTION (0x40 bytes). Slot `dst` = adapter.
 // `virtual_address` = DMA_ADAPTER, `value[0]` = map registers, `value[1]` = DMA_OPERATIONS.Size,
 // `value[2]` = DMA_ADAPTER.Version. A NULL adapter is `OUTCOME_NULL`.
 #define DMARIG_OP_ADAPTER_OPEN 256
 
-// PutDmaAdapter of adapter `a`.
+// PutDmaAdapter of adapter `a`. With `OP_FLAG_OVERRIDE` the member of `a`'s table is called with
+// `arg[0]` as the adapter, and the slot stays.
 #define DMARIG_OP_ADAPTER_PUT 257
 
 // GetDmaAlignment of adapter `a`: `value[0]`.
@@ -429,6 +433,9 @@
 // Kind: MmAllocateContiguousMemorySpecifyCache, cached.
 #define DMARIG_MEMORY_CONTIGUOUS 1
 
+// Kind: ExAllocatePool2(Paged).
+#define DMARIG_MEMORY_PAGED_POOL 2
+
 // IoAllocateMdl over memory `a` from offset `arg[0]`, `arg[1]` bytes. Slot `dst` = MDL.
 #define DMARIG_OP_MDL_ALLOCATE 304
 
@@ -446,7 +453,8 @@
 // MmUnlockPages of MDL `a`.
 #define DMARIG_OP_MDL_UNLOCK 308
 
-// MmGetSystemAddressForMdlSafe of MDL `a`, priority `arg[0]`: `virtual_address`.
+// MmGetSystemAddressForMdlSafe of MDL `a`, priority `arg[0]`: `virtual_address`. With `OP_FLAG_KEEP`
+// MmMapLockedPagesSpecifyCache whatever is mapped; `arg[1]` = BugCheckOnFailure.
 #define DMARIG_OP_MDL_MAP 309
 
 // MmUnmapLockedPages of MDL `a`.
@@ -482,6 +490,10 @@
 
 // CPU: writes the data at offset `arg[0]`.
 #define DMARIG_OP_CPU_WRITE 323
+
+// CPU: touches one byte at the signed offset `arg[0]` from where the memory, mapped MDL or buffer `a`
+// starts, wherever that leads: reads it into `value[0]`, or with `OP_FLAG_OVERRIDE` writes `arg[1]`.
+#define DMARIG_OP_CPU_TOUCH 324
 
 // Rings a channel of DUT `a` and waits for the end (at most 5 s): `b` = buffer slot or `SLOT_NONE`,
 // `c` = channel; `arg[0]` = bits 15:0 `DMA_OP_*`, bits 31:16 descriptor flags, bits 39:32 one of
@@ -544,6 +556,16 @@
 
 // Flag: the arguments replace the remembered ones.
 #define DMARIG_OP_FLAG_OVERRIDE 32
+
+// Flag: an operation that gives back, builds, locks or maps calls the system whatever the driver knows
+// of the object, and the slot stays as it was. So it can be done twice, or too early.
+#define DMARIG_OP_FLAG_KEEP 64
+
+// Flag: runs at DISPATCH_LEVEL, whatever the operation's highest IRQL.
+#define DMARIG_OP_FLAG_AT_DISPATCH 128
+
+// Flag: runs at IRQL 11, a device's, whatever the operation's highest IRQL.
+#define DMARIG_OP_FLAG_AT_DEVICE 256
 
 // Size of an operation without its data.
 #define DMARIG_OPERATION_SIZE_BYTES 64

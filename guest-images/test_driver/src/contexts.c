@@ -37,6 +37,18 @@ static bool must_end(const struct run_environment *environment)
     return clock_us() > environment->deadline_us;
 }
 
+static uint8_t raise_irql(uint8_t irql)
+{
+    KIRQL old;
+    KeRaiseIrql(irql, &old);
+    return old;
+}
+
+static void lower_irql(uint8_t irql)
+{
+    KeLowerIrql(irql);
+}
+
 static struct run_environment environment_of(uint16_t context, uint64_t budget_us)
 {
     return (struct run_environment){
@@ -45,6 +57,8 @@ static struct run_environment environment_of(uint16_t context, uint64_t budget_u
         .deadline_us = clock_us() + budget_us,
         .find = operation_find,
         .must_end = must_end,
+        .raise_irql = raise_irql,
+        .lower_irql = lower_irql,
     };
 }
 

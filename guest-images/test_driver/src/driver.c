@@ -40,3 +40,10 @@ void driver_unlock(void)
 {
     (void)KeSetEvent(&g_driver.lock, IO_NO_INCREMENT, FALSE);
 }
+
+bool sabotage_strikes(enum sabotage sabotage)
+{
+    bool strikes = g_driver.sabotage == sabotage && !g_driver.sabotage_struck;
+    g_driver.sabotage_struck = g_driver.sabotage_struck || strikes;
+    return strikes;
+}

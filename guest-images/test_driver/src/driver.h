@@ -107,6 +107,16 @@ struct stored_program {
     uint32_t response_length;
 };
 
+/* Mistakes made on purpose. */
+enum sabotage {
+    SABOTAGE_NONE = 0,
+    SABOTAGE_FALSE_SUCCESS, /* each refused CreateCommonBufferFromMdl is reported as success */
+    SABOTAGE_LEAK_MEMORY,   /* the first of each of these is not given back */
+    SABOTAGE_LEAK_MDL,
+    SABOTAGE_LEAK_ADAPTER,
+    SABOTAGE_LEAK_BUFFER, /* and its adapter, which could not be put */
+};
+
 struct driver {
     /* Synchronization event, signaled when free: held while a program runs or objects are released.
      * An event rather than a mutex: its holder stays at PASSIVE_LEVEL with APCs on. */
@@ -117,7 +127,8 @@ struct driver {
     struct device *duts[MAX_DUTS];
     struct device *control;
     struct stored_program stored[DMARIG_CONTEXT_COUNT];
-    bool false_success; /* sabotage: refused CreateCommonBufferFromMdl is reported as success */
+    enum sabotage sabotage;
+    bool sabotage_struck;
 };
 
 extern struct driver g_driver;
@@ -133,6 +144,9 @@ void driver_uninitialize(void);
 void driver_lock(void);
 void driver_lock_soon(void); /* the same, and asks the control thread's program to end */
 void driver_unlock(void);
+
+/* The first time if it is that sabotage. */
+bool sabotage_strikes(enum sabotage sabotage);
 
 /* registry.c */
 void registry_read_parameters(PUNICODE_STRING service_path);

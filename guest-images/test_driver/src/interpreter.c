@@ -70,6 +70,18 @@ static void keep_result(struct run *run, const DMARIG_OperationResult *result)
     run->n_results++;
 }
 
+/* The IRQL that the operation asks for, or 0. */
+static uint8_t wanted_irql(const struct run *run, const DMARIG_Operation *operation)
+{
+    if (run->environment->raise_irql == NULL) {
+        return 0;
+    }
+    if ((operation->flags & DMARIG_OP_FLAG_AT_DEVICE) != 0) {
+        return IRQL_DEVICE;
+    }
+    return (operation->flags & DMARIG_OP_FLAG_AT_DISPATCH) != 0 ? IRQL_DISPATCH : 0;
+}
+
 /* Looks the operation up and calls its handler. */
 static void execute(struct run *run, const DMARIG_Operation *operation,
                     DMARIG_OperationResult *result)
@@ -79,7 +91,9 @@ static void execute(struct run *run, const DMARIG_Operation *operation,
         result->outcome = DMARIG_OUTCOME_UNKNOWN;
         return;
     }
-    if (run->environment->irql > entry->max_irql) {
+    uint8_t wanted = wanted_irql(run, operation);
+    uint8_t irql = run->environment->irql;
+    if (wanted == 0 ? irql > entry->max_irql : irql > wanted) {
         result->outcome = DMARIG_OUTCOME_WRONG_IRQL;
         return;
     }
@@ -91,7 +105,13 @@ static void execute(struct run *run, const DMARIG_Operation *operation,
         .reply = (uint8_t *)(result + 1),
         .reply_capacity = run->capacity - run->used - (uint32_t)sizeof(*result),
     };
-    result->outcome = entry->handler(&call);
+    if (wanted == 0) {
+        result->outcome = entry->handler(&call);
+    } else {
+        uint8_t old = run->environment->raise_irql(wanted);
+        result->outcome = entry->handler(&call);
+        run->environment->lower_irql(old);
+    }
     run->full = call.reply_overflow;
 }
 

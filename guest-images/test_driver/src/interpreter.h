@@ -40,6 +40,9 @@ struct run_environment {
     const struct operation_entry *(*find)(uint16_t opcode);
     /* True when the run must end at the next operation: out of time, or its device goes away. */
     bool (*must_end)(const struct run_environment *environment);
+    /* Raises the IRQL and gives the old one; lowers it to that. NULL where there is none to raise. */
+    uint8_t (*raise_irql)(uint8_t irql);
+    void (*lower_irql)(uint8_t irql);
 };
 
 /* Validates and runs `program` and writes a response of at most `capacity` bytes (at least the

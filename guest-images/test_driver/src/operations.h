@@ -76,6 +76,7 @@ uint16_t op_query_driver(struct operation_call *call);
 uint16_t op_release_all(struct operation_call *call);
 uint16_t op_delay(struct operation_call *call);
 uint16_t op_fetch_stored(struct operation_call *call);
+uint16_t op_forget(struct operation_call *call);
 
 /* ops_adapter.c */
 uint16_t op_adapter_open(struct operation_call *call);
@@ -112,6 +113,7 @@ uint16_t op_cpu_fill(struct operation_call *call);
 uint16_t op_cpu_check(struct operation_call *call);
 uint16_t op_cpu_read(struct operation_call *call);
 uint16_t op_cpu_write(struct operation_call *call);
+uint16_t op_cpu_touch(struct operation_call *call);
 
 /* ops_device.c, ops_ring.c */
 uint16_t op_device_transfer(struct operation_call *call);

@@ -43,7 +43,7 @@ void adapter_release(struct slot *slot)
     DMA_ADAPTER_V3 *adapter = adapter_of(slot);
     bool is_enablers = slot->object.adapter.enabler.generation != 0;
     slot_drop(&g_driver.slots, slot);
-    if (!is_enablers) {
+    if (!is_enablers && !sabotage_strikes(SABOTAGE_LEAK_ADAPTER)) {
         adapter->DmaOperations->PutDmaAdapter(adapter);
     }
 }
@@ -55,7 +55,15 @@ uint16_t op_adapter_put(struct operation_call *call)
     if (slot == NULL) {
         return DMARIG_OUTCOME_BAD_SLOT;
     }
-    adapter_release(slot);
+    DMA_ADAPTER_V3 *adapter = adapter_of(slot);
+    if ((call->operation->flags & DMARIG_OP_FLAG_OVERRIDE) != 0) {
+        void *other = (void *)(ULONG_PTR)call->operation->arg[0];
+        adapter->DmaOperations->PutDmaAdapter(other);
+    } else if ((call->operation->flags & DMARIG_OP_FLAG_KEEP) != 0) {
+        adapter->DmaOperations->PutDmaAdapter(adapter);
+    } else {
+        adapter_release(slot);
+    }
     return DMARIG_OUTCOME_DONE;
 }
 

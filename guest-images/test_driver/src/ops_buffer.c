@@ -184,7 +184,7 @@ uint16_t op_buffer_create_from_mdl(struct operation_call *call)
     call->result->status = (uint32_t)status;
     call->result->logical_address = (uint64_t)logical.QuadPart;
     bool refused = !NT_SUCCESS(status);
-    if (refused && !g_driver.false_success) {
+    if (refused && g_driver.sabotage != SABOTAGE_FALSE_SUCCESS) {
         return DMARIG_OUTCOME_DONE;
     }
     if (refused) {
@@ -223,6 +223,13 @@ struct cpu_view buffer_view(struct slot *slot)
     return view;
 }
 
+static void free_common_buffer(const struct slot *adapter, const struct buffer_object *buffer)
+{
+    DMA_ADAPTER_V3 *dma = adapter_of(adapter);
+    dma->DmaOperations->FreeCommonBuffer(dma, buffer->length, address(buffer->logical_address),
+                                         buffer->virtual_address, buffer->cache_enabled);
+}
+
 bool buffer_release(struct slot *slot)
 {
     const struct buffer_object buffer = slot->object.buffer;
@@ -239,9 +246,11 @@ bool buffer_release(struct slot *slot)
         /* Its adapter was put before it: nobody is left who could free it. */
         return false;
     }
-    DMA_ADAPTER_V3 *dma = adapter_of(adapter);
-    dma->DmaOperations->FreeCommonBuffer(dma, buffer.length, address(buffer.logical_address),
-                                         buffer.virtual_address, buffer.cache_enabled);
+    if (sabotage_strikes(SABOTAGE_LEAK_BUFFER)) {
+        slot_drop(&g_driver.slots, adapter);
+        return true;
+    }
+    free_common_buffer(adapter, &buffer);
     return true;
 }
 
@@ -253,19 +262,28 @@ uint16_t op_buffer_free(struct operation_call *call)
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     struct buffer_object *buffer = &slot->object.buffer;
-    if (buffer->framework == NULL &&
-        slot_resolve(&g_driver.slots, buffer->adapter, SLOT_ADAPTER) == NULL) {
+    struct buffer_object changed = *buffer;
+    struct slot *adapter = slot_resolve(&g_driver.slots, buffer->adapter, SLOT_ADAPTER);
+    if (buffer->framework == NULL && adapter == NULL) {
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     if ((call->operation->flags & DMARIG_OP_FLAG_OVERRIDE) != 0) {
         if (buffer->framework != NULL || arg[0] > UINT32_MAX || arg[3] > 1) {
             return DMARIG_OUTCOME_BAD_ARGUMENT;
         }
-        buffer->length = (uint32_t)arg[0];
-        buffer->logical_address = arg[1];
-        buffer->virtual_address = (PVOID)(ULONG_PTR)arg[2];
-        buffer->cache_enabled = arg[3] != 0;
+        changed.length = (uint32_t)arg[0];
+        changed.logical_address = arg[1];
+        changed.virtual_address = (PVOID)(ULONG_PTR)arg[2];
+        changed.cache_enabled = arg[3] != 0;
     }
+    if ((call->operation->flags & DMARIG_OP_FLAG_KEEP) != 0) {
+        if (buffer->framework != NULL || buffer->imaginary) {
+            return DMARIG_OUTCOME_BAD_ARGUMENT;
+        }
+        free_common_buffer(adapter, &changed);
+        return DMARIG_OUTCOME_DONE;
+    }
+    *buffer = changed;
     (void)buffer_release(slot);
     return DMARIG_OUTCOME_DONE;
 }

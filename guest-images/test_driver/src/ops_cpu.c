@@ -87,6 +87,23 @@ uint16_t op_cpu_read(struct operation_call *call)
     return outcome;
 }
 
+/* Beyond the object on purpose: what lies there is the system's to guard. */
+uint16_t op_cpu_touch(struct operation_call *call)
+{
+    const uint64_t *arg = call->operation->arg;
+    struct cpu_view view;
+    if (!view_of(call->operation->a, &view)) {
+        return DMARIG_OUTCOME_BAD_SLOT;
+    }
+    volatile uint8_t *byte = (volatile uint8_t *)((ULONG_PTR)view.base + (ULONG_PTR)arg[0]);
+    if ((call->operation->flags & DMARIG_OP_FLAG_OVERRIDE) != 0) {
+        *byte = (uint8_t)arg[1];
+    } else {
+        call->result->value[0] = *byte;
+    }
+    return DMARIG_OUTCOME_DONE;
+}
+
 uint16_t op_cpu_write(struct operation_call *call)
 {
     struct cpu_view range;

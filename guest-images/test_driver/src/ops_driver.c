@@ -32,6 +32,19 @@ uint16_t op_release_all(struct operation_call *call)
     return DMARIG_OUTCOME_DONE;
 }
 
+uint16_t op_forget(struct operation_call *call)
+{
+    static const enum slot_kind forgettable[] = {SLOT_ADAPTER, SLOT_BUFFER, SLOT_MEMORY, SLOT_MDL};
+    for (size_t i = 0; i < sizeof(forgettable) / sizeof(forgettable[0]); i++) {
+        struct slot *slot = slot_find(&g_driver.slots, call->operation->a, forgettable[i]);
+        if (slot != NULL) {
+            slot_drop(&g_driver.slots, slot);
+            return DMARIG_OUTCOME_DONE;
+        }
+    }
+    return DMARIG_OUTCOME_BAD_SLOT;
+}
+
 uint16_t op_delay(struct operation_call *call)
 {
     uint64_t wait = call->operation->arg[0];

@@ -17,6 +17,12 @@ static struct slot *find_mdl(uint32_t index)
     return slot_find(&g_driver.slots, index, SLOT_MDL);
 }
 
+/* True when the system is to be called whatever the slot remembers. */
+static bool keeps(const struct operation_call *call)
+{
+    return (call->operation->flags & DMARIG_OP_FLAG_KEEP) != 0;
+}
+
 static bool has_system_address(const struct mdl_object *object)
 {
     return (object->mdl->MdlFlags & (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL)) != 0;
@@ -118,7 +124,7 @@ uint16_t op_mdl_build_partial(struct operation_call *call)
     uint64_t room = MmGetMdlByteCount(whole);
     const USHORT described = MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL;
     if (length == 0 || offset > room || length > room - offset ||
-        (whole->MdlFlags & described) == 0) {
+        (!keeps(call) && (whole->MdlFlags & described) == 0)) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
     PVOID address = (PUCHAR)MmGetMdlVirtualAddress(whole) + offset;
@@ -142,6 +148,10 @@ uint16_t op_mdl_build_nonpaged(struct operation_call *call)
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     struct mdl_object *object = &slot->object.mdl;
+    if (keeps(call)) {
+        MmBuildMdlForNonPagedPool(object->mdl);
+        return DMARIG_OUTCOME_DONE;
+    }
     if (object->pages_allocated || object->partial || object->built || object->locked ||
         !backing_lives(object)) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
@@ -158,18 +168,21 @@ uint16_t op_mdl_probe_and_lock(struct operation_call *call)
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     struct mdl_object *object = &slot->object.mdl;
-    if (call->operation->arg[0] > IoModifyAccess || object->pages_allocated || object->partial ||
-        object->built || object->locked) {
+    bool known = object->pages_allocated || object->partial || object->built || object->locked;
+    if (call->operation->arg[0] > IoModifyAccess || (!keeps(call) && known)) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
     bool override = (call->operation->flags & DMARIG_OP_FLAG_OVERRIDE) != 0;
-    if (!override && !backing_lives(object)) {
+    if (!override && !keeps(call) && !backing_lives(object)) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
     NTSTATUS status = guarded_lock_pages(object->mdl, (LOCK_OPERATION)call->operation->arg[0]);
     call->result->status = (uint32_t)status;
     if (!NT_SUCCESS(status)) {
         return DMARIG_OUTCOME_RAISED;
+    }
+    if (keeps(call)) {
+        return DMARIG_OUTCOME_DONE;
     }
     object->locked = true;
     return DMARIG_OUTCOME_DONE;
@@ -189,6 +202,10 @@ uint16_t op_mdl_unlock(struct operation_call *call)
     if (slot == NULL) {
         return DMARIG_OUTCOME_BAD_SLOT;
     }
+    if (keeps(call)) {
+        MmUnlockPages(slot->object.mdl.mdl);
+        return DMARIG_OUTCOME_DONE;
+    }
     if (!slot->object.mdl.locked) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
@@ -204,6 +221,12 @@ uint16_t op_mdl_map(struct operation_call *call)
     }
     struct mdl_object *object = &slot->object.mdl;
     uint64_t priority = call->operation->arg[0];
+    if (keeps(call)) {
+        /* Not by the macro, which looks whether there is a mapping; arg[1]: BugCheckOnFailure. */
+        (void)MmMapLockedPagesSpecifyCache(object->mdl, KernelMode, MmCached, NULL,
+                                           call->operation->arg[1] != 0, (ULONG)priority);
+        return DMARIG_OUTCOME_DONE;
+    }
     const USHORT mappable = MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL;
     if ((priority & ~(uint64_t)PRIORITY_NO_EXECUTE) > HighPagePriority ||
         (object->mdl->MdlFlags & mappable) == 0 || !backing_lives(object)) {
@@ -228,6 +251,10 @@ uint16_t op_mdl_unmap(struct operation_call *call)
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     struct mdl_object *object = &slot->object.mdl;
+    if (keeps(call)) {
+        MmUnmapLockedPages(object->mdl->MappedSystemVa, object->mdl);
+        return DMARIG_OUTCOME_DONE;
+    }
     if (!object->mapped) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
@@ -251,6 +278,9 @@ void mdl_release(struct slot *slot)
     if (object.locked) {
         unlock(&object);
     }
+    if (sabotage_strikes(SABOTAGE_LEAK_MDL)) {
+        return;
+    }
     /* Also drops the mapping of a partial MDL. */
     IoFreeMdl(object.mdl);
 }
@@ -262,6 +292,10 @@ uint16_t op_mdl_free(struct operation_call *call)
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     const struct mdl_object *object = &slot->object.mdl;
+    if (keeps(call)) {
+        IoFreeMdl(object->mdl);
+        return DMARIG_OUTCOME_DONE;
+    }
     if (object->locked || (object->mapped && !object->partial)) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }

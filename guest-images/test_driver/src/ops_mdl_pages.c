@@ -38,7 +38,12 @@ uint16_t op_mdl_free_pages(struct operation_call *call)
     if (slot == NULL || !slot->object.mdl.pages_allocated) {
         return DMARIG_OUTCOME_BAD_SLOT;
     }
-    mdl_release(slot);
+    if ((call->operation->flags & DMARIG_OP_FLAG_KEEP) != 0) {
+        /* The pages only: the MDL is still to be looked at. */
+        MmFreePagesFromMdl(slot->object.mdl.mdl);
+    } else {
+        mdl_release(slot);
+    }
     return DMARIG_OUTCOME_DONE;
 }
 

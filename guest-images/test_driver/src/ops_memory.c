@@ -1,6 +1,9 @@
 /* Operations on memory that MDLs are built over. */
 #include "operations.h"
 
+/* POOL_FLAG_PAGED of ExAllocatePool2. */
+#define POOL_PAGED 0x100ull
+
 static PVOID allocate_contiguous(const uint64_t *arg)
 {
     PHYSICAL_ADDRESS lowest;
@@ -20,12 +23,12 @@ uint16_t op_memory_allocate(struct operation_call *call)
         return DMARIG_OUTCOME_BAD_SLOT;
     }
     bool contiguous = arg[0] == DMARIG_MEMORY_CONTIGUOUS;
-    if ((arg[0] != DMARIG_MEMORY_NONPAGED_POOL && !contiguous) || arg[1] == 0 ||
-        arg[1] > MEMORY_MAX_BYTES) {
+    if (arg[0] > DMARIG_MEMORY_PAGED_POOL || arg[1] == 0 || arg[1] > MEMORY_MAX_BYTES) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
+    uint64_t pool = arg[0] == DMARIG_MEMORY_PAGED_POOL ? POOL_PAGED : POOL_NON_PAGED;
     PVOID address = contiguous ? allocate_contiguous(arg)
-                               : ExAllocatePool2(POOL_NON_PAGED, (SIZE_T)arg[1], POOL_TAG);
+                               : ExAllocatePool2(pool, (SIZE_T)arg[1], POOL_TAG);
     if (address == NULL) {
         return DMARIG_OUTCOME_NULL;
     }
@@ -38,14 +41,21 @@ uint16_t op_memory_allocate(struct operation_call *call)
     return DMARIG_OUTCOME_DONE;
 }
 
+static void free_memory(const struct memory_object *memory)
+{
+    if (memory->contiguous) {
+        MmFreeContiguousMemory(memory->virtual_address);
+    } else {
+        ExFreePoolWithTag(memory->virtual_address, POOL_TAG);
+    }
+}
+
 void memory_release(struct slot *slot)
 {
     const struct memory_object memory = slot->object.memory;
     slot_drop(&g_driver.slots, slot);
-    if (memory.contiguous) {
-        MmFreeContiguousMemory(memory.virtual_address);
-    } else {
-        ExFreePoolWithTag(memory.virtual_address, POOL_TAG);
+    if (!sabotage_strikes(SABOTAGE_LEAK_MEMORY)) {
+        free_memory(&memory);
     }
 }
 
@@ -56,6 +66,10 @@ uint16_t op_memory_free(struct operation_call *call)
     if (slot == NULL) {
         return DMARIG_OUTCOME_BAD_SLOT;
     }
-    memory_release(slot);
+    if ((call->operation->flags & DMARIG_OP_FLAG_KEEP) != 0) {
+        free_memory(&slot->object.memory);
+    } else {
+        memory_release(slot);
+    }
     return DMARIG_OUTCOME_DONE;
 }

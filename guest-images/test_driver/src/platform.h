@@ -35,6 +35,7 @@ static unsigned char InterlockedBitTestAndReset(long volatile *base, long bit);
 /* IRQLs that the operation table names; equal to Windows' on x64. */
 #define IRQL_PASSIVE 0
 #define IRQL_DISPATCH 2
+#define IRQL_DEVICE 11
 #define IRQL_HIGH 15
 
 /* Accesses after it stay after it, those before it before: for the compiler and the processor. */

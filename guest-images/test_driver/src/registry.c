@@ -3,8 +3,20 @@
 
 /* Longest path of the key, in characters with the terminating zero. */
 #define PATH_CHARACTERS 512
-/* Name of the only sabotage, as REG_SZ data. */
-static const WCHAR sabotage_false_success[] = L"driver-false-success";
+/* Longest name of a sabotage in bytes. */
+#define SABOTAGE_MAX_BYTES 64
+
+/* Names of sabotages, as REG_SZ data. */
+static const struct {
+    PCWSTR name;
+    enum sabotage sabotage;
+} sabotages[] = {
+    {L"driver-false-success", SABOTAGE_FALSE_SUCCESS},
+    {L"driver-leak-memory", SABOTAGE_LEAK_MEMORY},
+    {L"driver-leak-mdl", SABOTAGE_LEAK_MDL},
+    {L"driver-leak-adapter", SABOTAGE_LEAK_ADAPTER},
+    {L"driver-leak-buffer", SABOTAGE_LEAK_BUFFER},
+};
 
 /* Reads a value of at most `room` bytes; NULL when it is absent, longer or there is no memory. The
  * caller frees it. */
@@ -44,24 +56,32 @@ static void read_program(HANDLE key, PCWSTR name, uint16_t context)
     ExFreePoolWithTag(value, POOL_TAG);
 }
 
+/* True when the value's text is `name`, with or without a terminating zero. */
+static bool is_text(const KEY_VALUE_PARTIAL_INFORMATION *value, PCWSTR name)
+{
+    const WCHAR *text = (const WCHAR *)value->Data;
+    ULONG count = value->DataLength / sizeof(WCHAR);
+    ULONG i = 0;
+    while (i < count && text[i] != 0 && text[i] == name[i]) {
+        i++;
+    }
+    return name[i] == 0 && (i == count || text[i] == 0);
+}
+
 static void read_sabotage(HANDLE key)
 {
-    PKEY_VALUE_PARTIAL_INFORMATION value =
-        query_value(key, L"Sabotage", sizeof(sabotage_false_success));
+    PKEY_VALUE_PARTIAL_INFORMATION value = query_value(key, L"Sabotage", SABOTAGE_MAX_BYTES);
     if (value == NULL) {
         return;
     }
-    ULONG length = sizeof(sabotage_false_success) - sizeof(WCHAR);
-    const WCHAR *text = (const WCHAR *)value->Data;
-    if (value->Type == REG_SZ && value->DataLength >= length) {
-        ULONG i = 0;
-        while (i < length / sizeof(WCHAR) && text[i] == sabotage_false_success[i]) {
-            i++;
+    if (value->Type == REG_DWORD && value->DataLength == sizeof(ULONG)) {
+        bool is_on = *(const ULONG *)value->Data == SABOTAGE_FALSE_SUCCESS;
+        g_driver.sabotage = is_on ? SABOTAGE_FALSE_SUCCESS : SABOTAGE_NONE;
+    }
+    for (size_t i = 0; i < sizeof(sabotages) / sizeof(sabotages[0]); i++) {
+        if (value->Type == REG_SZ && is_text(value, sabotages[i].name)) {
+            g_driver.sabotage = sabotages[i].sabotage;
         }
-        bool ends = value->DataLength == length || text[i] == 0;
-        g_driver.false_success = i == length / sizeof(WCHAR) && ends;
-    } else if (value->Type == REG_DWORD && value->DataLength == sizeof(ULONG)) {
-        g_driver.false_success = *(const ULONG *)value->Data == 1;
     }
     ExFreePoolWithTag(value, POOL_TAG);
 }

@@ -54,7 +54,7 @@ struct buffer_object {
 struct memory_object {
     void *virtual_address;
     uint64_t length;
-    bool contiguous;
+    bool contiguous; /* else pool */
 };
 
 struct mdl_object {
