@@ -109,6 +109,11 @@ pub(crate) fn event(routine: u64, role: &str, arguments: &[u64]) -> Option<u64> 
     Some(unsafe { routine.call6(a, b, c, d, e, f) })
 }
 
+/// The NTSTATUS that a callback gave; one that is not there has succeeded.
+pub(crate) fn event_status(routine: u64, role: &str, arguments: &[u64]) -> NtStatus {
+    event(routine, role, arguments).map_or(status::SUCCESS, narrow)
+}
+
 /// Calls an exception filter: (EXCEPTION_POINTERS*, frame).
 pub(crate) fn filter(routine: u64, pointers: u64, frame: u64) -> i32 {
     call(routine, "exception filter", pointers, frame, 0, 0)

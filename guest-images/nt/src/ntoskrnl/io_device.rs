@@ -68,6 +68,13 @@ pub(crate) fn create(
     Some(device)
 }
 
+/// Whether a device object has that name already.
+#[must_use]
+pub(crate) fn is_name_taken(name: &str) -> bool {
+    let is_taken = |record: &Record| !name.is_empty() && record.name.eq_ignore_ascii_case(name);
+    DEVICES.with(|devices| devices.values().any(is_taken))
+}
+
 /// Deletes a device object: the work of IoDeleteDevice.
 pub(crate) fn delete(device: &DeviceObject) {
     let address = address_of(device);
@@ -160,7 +167,7 @@ pub(crate) fn stack_top(device: &DeviceObject) -> &DeviceObject {
 }
 
 /// Attaches `source` on top of the stack of `target`; gives the device it lies on.
-fn attach<'call>(
+pub(crate) fn attach<'call>(
     source: &DeviceObject,
     target: &'call DeviceObject,
 ) -> Option<&'call DeviceObject> {
@@ -201,8 +208,7 @@ pub(super) extern "win64" fn io_create_device(
 ) -> NtStatus {
     verifier::at_most("IoCreateDevice", APC_LEVEL);
     let name = counted_string(name);
-    let is_taken = |record: &Record| !name.is_empty() && record.name.eq_ignore_ascii_case(&name);
-    if DEVICES.with(|devices| devices.values().any(is_taken)) {
+    if is_name_taken(&name) {
         return status::OBJECT_NAME_COLLISION;
     }
     let Some(device) = create(shared(driver), extension_bytes, name, device_type) else {
@@ -246,7 +252,7 @@ pub(super) extern "win64" fn io_attach_device_to_device_stack_safe(
 }
 
 /// `IoDetachDevice` (wdm.h). IRQL PASSIVE_LEVEL. `target` is what the attach gave.
-pub(super) extern "win64" fn io_detach_device(target: u64) {
+pub(crate) extern "win64" fn io_detach_device(target: u64) {
     verifier::at_most("IoDetachDevice", PASSIVE_LEVEL);
     let target: &DeviceObject = shared(target);
     let above = target.attached_device.replace(core::ptr::null()) as u64;

@@ -28,7 +28,7 @@ pub(crate) fn live_count() -> usize {
 }
 
 /// `IoCreateSymbolicLink` (wdm.h). IRQL PASSIVE_LEVEL. STATUS_SUCCESS, STATUS_OBJECT_NAME_COLLISION.
-pub(super) extern "win64" fn io_create_symbolic_link(link: u64, target: u64) -> NtStatus {
+pub(crate) extern "win64" fn io_create_symbolic_link(link: u64, target: u64) -> NtStatus {
     verifier::at_most("IoCreateSymbolicLink", PASSIVE_LEVEL);
     let (link, target) = (counted_string(link).to_lowercase(), counted_string(target));
     LINKS.with(|links| match links.contains_key(&link) {
@@ -41,7 +41,7 @@ pub(super) extern "win64" fn io_create_symbolic_link(link: u64, target: u64) -> 
 }
 
 /// `IoDeleteSymbolicLink` (wdm.h). IRQL PASSIVE_LEVEL. STATUS_SUCCESS, STATUS_OBJECT_NAME_NOT_FOUND.
-pub(super) extern "win64" fn io_delete_symbolic_link(link: u64) -> NtStatus {
+pub(crate) extern "win64" fn io_delete_symbolic_link(link: u64) -> NtStatus {
     verifier::at_most("IoDeleteSymbolicLink", PASSIVE_LEVEL);
     let link = counted_string(link).to_lowercase();
     match LINKS.with(|links| links.remove(&link)) {
@@ -52,7 +52,7 @@ pub(super) extern "win64" fn io_delete_symbolic_link(link: u64) -> NtStatus {
 
 /// `IoRegisterDeviceInterface` (wdm.h). IRQL PASSIVE_LEVEL. STATUS_SUCCESS, STATUS_INVALID_DEVICE_REQUEST for
 /// a device that PnP does not know. The link's buffer is freed by RtlFreeUnicodeString.
-pub(super) extern "win64" fn io_register_device_interface(
+pub(crate) extern "win64" fn io_register_device_interface(
     pdo: u64,
     class: u64,
     reference: u64,
@@ -62,22 +62,29 @@ pub(super) extern "win64" fn io_register_device_interface(
     let Some(instance) = device::instance_of(pdo) else {
         return status::INVALID_DEVICE_REQUEST;
     };
-    let mut name = alloc::format!(
+    let name = alloc::format!(
         r"\??\{}#{}",
         instance.replace('\\', "#"),
-        guid_text(&read_bytes(class, 16))
+        interface_ending(class, reference)
     );
-    let reference = counted_string(reference);
-    if !reference.is_empty() {
-        name.push('\\');
-        name.push_str(&reference);
-    }
     INTERFACES.with(|all| *all.entry(name.to_lowercase()).or_insert(false) |= false);
     give_unicode_string(link, &name)
 }
 
+/// What the names of all interfaces of a class and reference string end with.
+#[must_use]
+pub(crate) fn interface_ending(class: u64, reference: u64) -> String {
+    let mut ending = guid_text(&read_bytes(class, 16));
+    let reference = counted_string(reference);
+    if !reference.is_empty() {
+        ending.push('\\');
+        ending.push_str(&reference);
+    }
+    ending
+}
+
 /// `IoSetDeviceInterfaceState` (wdm.h). IRQL PASSIVE_LEVEL. STATUS_SUCCESS, STATUS_OBJECT_NAME_NOT_FOUND.
-pub(super) extern "win64" fn io_set_device_interface_state(link: u64, enable: u8) -> NtStatus {
+pub(crate) extern "win64" fn io_set_device_interface_state(link: u64, enable: u8) -> NtStatus {
     verifier::at_most("IoSetDeviceInterfaceState", PASSIVE_LEVEL);
     let link = counted_string(link).to_lowercase();
     INTERFACES.with(|all| match all.get_mut(&link) {
@@ -92,7 +99,7 @@ pub(super) extern "win64" fn io_set_device_interface_state(link: u64, enable: u8
 /// `IoGetDeviceProperty` (wdm.h). IRQL PASSIVE_LEVEL. STATUS_SUCCESS, STATUS_BUFFER_TOO_SMALL (the length is
 /// written), STATUS_INVALID_DEVICE_REQUEST for a device that PnP does not know,
 /// STATUS_OBJECT_NAME_NOT_FOUND for a property that it does not have.
-pub(super) extern "win64" fn io_get_device_property(
+pub(crate) extern "win64" fn io_get_device_property(
     pdo: u64,
     property: u32,
     room: u32,
@@ -141,7 +148,7 @@ pub(super) extern "win64" fn io_open_device_registry_key(
 }
 
 /// `IoInvalidateDeviceState`, `IoInvalidateDeviceRelations` (wdm.h): noted only.
-pub(super) extern "win64" fn io_invalidate_device(pdo: u64) {
+pub(crate) extern "win64" fn io_invalidate_device(pdo: u64) {
     verifier::finding(
         "device-invalidated",
         format_args!("PDO {pdo:#x}; nt does not query again"),

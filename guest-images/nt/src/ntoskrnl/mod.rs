@@ -29,7 +29,7 @@ pub mod objects;
 pub(crate) mod objects_by_handle;
 pub(crate) mod po;
 mod remove_lock;
-mod rtl;
+pub(crate) mod rtl;
 mod seh;
 pub mod shared;
 pub mod status;

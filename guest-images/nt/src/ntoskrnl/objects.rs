@@ -104,6 +104,10 @@ pub const DO_DEVICE_INITIALIZING: u32 = 0x80;
 pub const DO_BUS_ENUMERATED_DEVICE: u32 = 0x1000;
 /// Flag: power IRPs come at PASSIVE_LEVEL.
 pub const DO_POWER_PAGABLE: u32 = 0x2000;
+/// Flag: data of reads and writes comes through a system buffer.
+pub const DO_BUFFERED_IO: u32 = 4;
+/// Flag: by an MDL.
+pub const DO_DIRECT_IO: u32 = 0x10;
 /// Flag: one open at a time.
 pub const DO_EXCLUSIVE: u32 = 8;
 

@@ -121,7 +121,7 @@ pub(super) extern "win64" fn po_set_power_state(_device: u64, _kind: u32, state:
 
 /// `PoRequestPowerIrp` (wdm.h). IRQL <= DISPATCH_LEVEL. STATUS_PENDING, STATUS_INVALID_PARAMETER_2 for a minor
 /// function other than SET_POWER and QUERY_POWER. The IRP travels in a thread of its own.
-pub(super) extern "win64" fn po_request_power_irp(
+pub(crate) extern "win64" fn po_request_power_irp(
     device: u64,
     minor: u8,
     state: u32,

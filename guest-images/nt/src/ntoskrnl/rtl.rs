@@ -189,7 +189,7 @@ pub(super) extern "win64" fn rtl_assert(assertion: u64, file: u64, line: u32, _m
 }
 
 /// `RtlFreeUnicodeString` is not supported for want of routines that allocate: a finding if there is a buffer.
-pub(super) extern "win64" fn rtl_free_unicode_string(string: u64) {
+pub(crate) extern "win64" fn rtl_free_unicode_string(string: u64) {
     if let Some(string) = optional::<UnicodeString>(string)
         && string.buffer.get() != 0
     {

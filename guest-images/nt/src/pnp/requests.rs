@@ -16,6 +16,7 @@ use crate::ntoskrnl::shared::{shared, write_bytes};
 use crate::ntoskrnl::status::{self, NtStatus};
 use crate::ntoskrnl::verifier;
 use crate::pci::{self, BarKind};
+use crate::wdf::dma_enabler;
 
 const TAG: u32 = u32::from_le_bytes(*b"CmRl");
 /// IRQL of device interrupts.
@@ -170,7 +171,12 @@ fn succeed(device: &Device, request: Request) {
 /// Adapters and interrupts go while the device stops: afterwards they may not even be used to clean up.
 fn report_what_is_kept(device: &Device, request: Request) {
     let (id, name) = (device.function.id, request.name());
-    let n_adapters = hal_dma::live_adapters(id);
+    // Those of the framework's enablers stay over a STOP: it gives them back when the enabler is deleted.
+    let n_of_enablers = match request {
+        Request::Stop => dma_enabler::adapters_on(device.pdo),
+        _ => 0,
+    };
+    let n_adapters = hal_dma::live_adapters(id).saturating_sub(n_of_enablers);
     if n_adapters > 0 {
         verifier::finding(
             "adapter-kept-over-stop",

@@ -6,11 +6,11 @@ use super::attributes::{Attributes, ParentRule, Rules};
 use super::family::Family;
 use super::object::{self, Handle, Kind};
 use super::violation::{at_most, not_null};
-use super::{globals, tree};
+use super::{device, globals, tree};
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::ntoskrnl::driver as call;
 use crate::ntoskrnl::kernel_memory;
-use crate::ntoskrnl::objects::DriverObject;
+use crate::ntoskrnl::objects::{DriverExtension, DriverObject};
 use crate::ntoskrnl::shared::{counted_text, read_u64, shared, write_bytes, write_u64};
 use crate::ntoskrnl::status::{self, NtStatus};
 
@@ -36,6 +36,7 @@ pub(super) static KIND: Kind = Kind {
 pub(super) struct Driver {
     pub(super) globals: u64,
     pub(super) driver_object: u64,
+    pub(super) device_add: u64,
     unload: u64,
     /// The registry path, wide and with its zero.
     registry_path: u64,
@@ -129,11 +130,15 @@ fn make(
         Driver {
             globals,
             driver_object,
+            device_add: config.device_add,
             unload: config.unload,
             registry_path: path,
         },
     );
     globals::set_driver(globals, Some(handle));
+    if config.flags & NO_DISPATCH_OVERRIDE == 0 {
+        take_over(shared(driver_object), config.device_add != 0);
+    }
     if config.displaces_unload() {
         let object: &DriverObject = shared(driver_object);
         object
@@ -142,6 +147,20 @@ fn make(
         globals::displace_unload(globals);
     }
     Ok(handle)
+}
+
+/// The framework answers every IRP, and AddDevice where the driver wants devices.
+fn take_over(object: &DriverObject, wants_devices: bool) {
+    let address = |routine: *const ()| routine.expose_provenance() as u64;
+    for slot in &object.major_function {
+        slot.set(address(device::dispatch as *const ()));
+    }
+    if wants_devices {
+        let extension: &DriverExtension = shared(object.driver_extension.get() as u64);
+        extension
+            .add_device
+            .set(address(device::add_device as *const ()));
+    }
 }
 
 /// Text with its zero in memory that a driver may read.

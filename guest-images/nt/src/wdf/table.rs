@@ -4,8 +4,9 @@
 
 use super::names::{FUNCTION_COUNT, REPORTS};
 use super::{
-    collection, dpc, driver, memory, object_functions, spin_lock, string, timer, wait_lock,
-    work_item,
+    collection, common_buffer, device, device_functions, device_init_functions as device_init,
+    dma_enabler, dpc, driver, interrupt_functions as interrupt, memory, object_functions,
+    resource_list, spin_lock, string, timer, wait_lock, work_item,
 };
 
 /// The table as drivers see it: addresses of code.
@@ -55,6 +56,50 @@ functions! {
     18 WdfCollectionGetItem => collection::item;
     19 WdfCollectionGetFirstItem => collection::first_item;
     20 WdfCollectionGetLastItem => collection::last_item;
+    21 WdfCommonBufferCreate => common_buffer::create;
+    22 WdfCommonBufferGetAlignedVirtualAddress => common_buffer::virtual_address;
+    23 WdfCommonBufferGetAlignedLogicalAddress => common_buffer::logical_address;
+    24 WdfCommonBufferGetLength => common_buffer::length;
+    30 WdfWdmDeviceGetWdfDeviceHandle => device_functions::of_wdm;
+    31 WdfDeviceWdmGetDeviceObject => device_functions::wdm_device;
+    32 WdfDeviceWdmGetAttachedDevice => device_functions::attached_device;
+    33 WdfDeviceWdmGetPhysicalDevice => device_functions::physical_device;
+    39 WdfDeviceGetDriver => device_functions::driver;
+    50 WdfDeviceSetCharacteristics => device_functions::set_characteristics;
+    51 WdfDeviceGetCharacteristics => device_functions::characteristics;
+    52 WdfDeviceGetAlignmentRequirement => device_functions::alignment_requirement;
+    53 WdfDeviceSetAlignmentRequirement => device_functions::set_alignment_requirement;
+    54 WdfDeviceInitFree => device_init::free;
+    55 WdfDeviceInitSetPnpPowerEventCallbacks => device_init::set_pnp_power_callbacks;
+    56 WdfDeviceInitSetPowerPolicyEventCallbacks => device_init::set_power_policy_callbacks;
+    57 WdfDeviceInitSetPowerPolicyOwnership => device_init::set_power_policy_ownership;
+    61 WdfDeviceInitSetIoType => device_init::set_io_type;
+    62 WdfDeviceInitSetExclusive => device_init::set_exclusive;
+    63 WdfDeviceInitSetPowerNotPageable => device_init::set_power_not_pageable;
+    64 WdfDeviceInitSetPowerPageable => device_init::set_power_pageable;
+    66 WdfDeviceInitSetDeviceType => device_init::set_device_type;
+    67 WdfDeviceInitAssignName => device_init::assign_name;
+    68 WdfDeviceInitAssignSDDLString => device_init::assign_sddl;
+    69 WdfDeviceInitSetDeviceClass => device_init::set_device_class;
+    70 WdfDeviceInitSetCharacteristics => device_init::set_characteristics;
+    71 WdfDeviceInitSetFileObjectConfig => device_init::set_file_object_config;
+    72 WdfDeviceInitSetRequestAttributes => device_init::set_request_attributes;
+    74 WdfDeviceInitSetIoInCallerContextCallback => device_init::set_in_caller_context;
+    75 WdfDeviceCreate => device::create;
+    76 WdfDeviceSetStaticStopRemove => device_functions::set_static_stop_remove;
+    77 WdfDeviceCreateDeviceInterface => device_functions::create_interface;
+    78 WdfDeviceSetDeviceInterfaceState => device_functions::set_interface_state;
+    80 WdfDeviceCreateSymbolicLink => device_functions::create_symbolic_link;
+    81 WdfDeviceQueryProperty => device_functions::query_property;
+    83 WdfDeviceSetPnpCapabilities => device_functions::set_capabilities;
+    84 WdfDeviceSetPowerCapabilities => device_functions::set_capabilities;
+    87 WdfDeviceSetFailed => device_functions::set_failed;
+    88 WdfDeviceStopIdleNoTrack => device_functions::stop_idle;
+    89 WdfDeviceResumeIdleNoTrack => device_functions::resume_idle;
+    94 WdfDmaEnablerCreate => dma_enabler::create;
+    95 WdfDmaEnablerGetMaximumLength => dma_enabler::maximum_length;
+    96 WdfDmaEnablerGetMaximumScatterGatherElements => dma_enabler::maximum_elements;
+    97 WdfDmaEnablerSetMaximumScatterGatherElements => dma_enabler::set_maximum_elements;
     111 WdfDpcCreate => dpc::create;
     112 WdfDpcEnqueue => dpc::enqueue;
     113 WdfDpcCancel => dpc::cancel;
@@ -66,6 +111,22 @@ functions! {
     120 WdfWdmDriverGetWdfDriverHandle => driver::of_wdm_driver;
     121 WdfDriverRegisterTraceInfo => driver::register_trace_info;
     123 WdfDriverIsVersionAvailable => driver::is_version_available;
+    124 WdfFdoInitWdmGetPhysicalDevice => device_init::physical_device;
+    126 WdfFdoInitQueryProperty => device_init::query_property;
+    128 WdfFdoInitSetEventCallbacks => device_init::set_fdo_callbacks;
+    129 WdfFdoInitSetFilter => device_init::set_filter;
+    131 WdfFdoQueryForInterface => device_functions::query_for_interface;
+    141 WdfInterruptCreate => interrupt::create;
+    142 WdfInterruptQueueDpcForIsr => interrupt::queue_dpc;
+    143 WdfInterruptSynchronize => interrupt::synchronize;
+    144 WdfInterruptAcquireLock => interrupt::acquire_lock;
+    145 WdfInterruptReleaseLock => interrupt::release_lock;
+    146 WdfInterruptEnable => interrupt::enable;
+    147 WdfInterruptDisable => interrupt::disable;
+    148 WdfInterruptWdmGetInterrupt => interrupt::wdm_interrupt;
+    149 WdfInterruptGetInfo => interrupt::info;
+    150 WdfInterruptSetPolicy => interrupt::set_policy;
+    151 WdfInterruptGetDevice => interrupt::device_of;
     192 WdfMemoryCreate => memory::create;
     193 WdfMemoryCreatePreallocated => memory::create_preallocated;
     194 WdfMemoryGetBuffer => memory::buffer;
@@ -80,6 +141,8 @@ functions! {
     207 WdfObjectCreate => object_functions::create;
     208 WdfObjectDelete => object_functions::delete;
     209 WdfObjectQuery => object_functions::query;
+    304 WdfCmResourceListGetCount => resource_list::count;
+    305 WdfCmResourceListGetDescriptor => resource_list::descriptor;
     308 WdfStringCreate => string::create;
     309 WdfStringGetUnicodeString => string::unicode_string;
     310 WdfObjectAcquireLock => object_functions::acquire_lock;
@@ -98,6 +161,19 @@ functions! {
     380 WdfWorkItemEnqueue => work_item::enqueue;
     381 WdfWorkItemGetParentObject => work_item::parent_object;
     382 WdfWorkItemFlush => work_item::flush;
+    383 WdfCommonBufferCreateWithConfig => common_buffer::create_with_config;
+    384 WdfDmaEnablerGetFragmentLength => dma_enabler::fragment_length;
+    385 WdfDmaEnablerWdmGetDmaAdapter => dma_enabler::wdm_adapter;
+    389 WdfInterruptSetExtendedPolicy => interrupt::set_extended_policy;
+    403 WdfDeviceInitSetRemoveLockOptions => device_init::set_remove_lock_options;
+    416 WdfInterruptQueueWorkItemForIsr => interrupt::queue_work_item;
+    417 WdfInterruptTryToAcquireLock => interrupt::try_to_acquire_lock;
+    428 WdfInterruptReportActive => interrupt::report_activity;
+    429 WdfInterruptReportInactive => interrupt::report_activity;
+    432 WdfDeviceInitSetIoTypeEx => device_init::set_io_type_ex;
+    433 WdfDeviceQueryPropertyEx => device_functions::query_property_ex;
+    438 WdfDeviceStopIdleActual => device_functions::stop_idle;
+    439 WdfDeviceResumeIdleActual => device_functions::resume_idle;
 }
 
 #[cfg(test)]

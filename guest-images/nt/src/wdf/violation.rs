@@ -34,6 +34,8 @@ pub mod reason {
     pub const INVALID_LOCK_OPERATION: u64 = 0xB;
     /// WDF_PNP_FATAL_ERROR
     pub const PNP_FATAL_ERROR: u64 = 0xC;
+    /// WDF_POWER_MULTIPLE_PPO
+    pub const POWER_MULTIPLE_PPO: u64 = 0xD;
     /// WDF_VERIFIER_IRQL_MISMATCH
     pub const IRQL_MISMATCH: u64 = 0xE;
 }
