@@ -68,13 +68,13 @@ pub const OP_KMDF_LOG_CLEAR: u16 = 0x0221;
 pub const OP_KMDF_BINDING: u16 = 0x0222;
 
 /// Flag: the data hold WDF_OBJECT_ATTRIBUTES, which are passed; else WDF_NO_OBJECT_ATTRIBUTES is.
-pub const KMDF_FLAG_ATTRIBUTES: u16 = 0x0100;
+pub const KMDF_FLAG_ATTRIBUTES: u16 = 0x0200;
 /// Flag: NULL is passed for the configuration.
-pub const KMDF_FLAG_NULL_CONFIG: u16 = 0x0200;
+pub const KMDF_FLAG_NULL_CONFIG: u16 = 0x0400;
 /// Flag: NULL is passed for the pointer that receives the handle.
-pub const KMDF_FLAG_NULL_OUT: u16 = 0x0400;
+pub const KMDF_FLAG_NULL_OUT: u16 = 0x0800;
 /// Flag: `arg[4]` is passed for the handle, and no slot is looked at.
-pub const KMDF_FLAG_HANDLE: u16 = 0x0800;
+pub const KMDF_FLAG_HANDLE: u16 = 0x1000;
 
 /// In `ParentObject` of a program's attributes: the device of DUT 0.
 pub const KMDF_PARENT_DEVICE: u64 = 0x1_0000_0000;
@@ -164,3 +164,13 @@ pub struct KmdfLogEntry {
 }
 
 const _: () = assert!(size_of::<KmdfLogEntry>() == 16);
+
+// One word holds the flags of both: no bit may mean two things.
+const _: () = {
+    let general = crate::operation::OP_FLAG_AT_DEVICE * 2 - 1;
+    let kmdf = KMDF_FLAG_ATTRIBUTES | KMDF_FLAG_NULL_CONFIG | KMDF_FLAG_NULL_OUT | KMDF_FLAG_HANDLE;
+    assert!(
+        general & kmdf == 0,
+        "AT_DEVICE is the last of the general flags"
+    );
+};

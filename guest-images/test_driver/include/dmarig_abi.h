@@ -684,16 +684,16 @@
 #define DMARIG_OP_KMDF_BINDING 546
 
 // Flag: the data hold WDF_OBJECT_ATTRIBUTES, which are passed; else WDF_NO_OBJECT_ATTRIBUTES is.
-#define DMARIG_KMDF_FLAG_ATTRIBUTES 256
+#define DMARIG_KMDF_FLAG_ATTRIBUTES 512
 
 // Flag: NULL is passed for the configuration.
-#define DMARIG_KMDF_FLAG_NULL_CONFIG 512
+#define DMARIG_KMDF_FLAG_NULL_CONFIG 1024
 
 // Flag: NULL is passed for the pointer that receives the handle.
-#define DMARIG_KMDF_FLAG_NULL_OUT 1024
+#define DMARIG_KMDF_FLAG_NULL_OUT 2048
 
 // Flag: `arg[4]` is passed for the handle, and no slot is looked at.
-#define DMARIG_KMDF_FLAG_HANDLE 2048
+#define DMARIG_KMDF_FLAG_HANDLE 4096
 
 // In `ParentObject` of a program's attributes: the device of DUT 0.
 #define DMARIG_KMDF_PARENT_DEVICE 4294967296
