@@ -1,6 +1,7 @@
 //! [`Bench`]: what a case works with: slots, adapters, MDLs and buffers on top of a [`Rig`], and the
 //! end-of-case checks that hold for every case.
 
+mod allocation;
 mod exercise;
 mod framework;
 mod mdl;
@@ -99,6 +100,13 @@ impl<'r> Bench<'r> {
         slot
     }
 
+    /// The first of `count` slots in a row.
+    pub(crate) fn slots(&mut self, count: u32) -> u32 {
+        let first = self.next_slot;
+        self.next_slot += count;
+        first
+    }
+
     /// Runs steps in the driver's control thread.
     pub(crate) fn run(&mut self, steps: &[Step]) -> Result<Vec<StepResult>, CaseEnd> {
         let results = self.rig.run(CONTROL_THREAD, steps)?;
@@ -127,6 +135,15 @@ impl<'r> Bench<'r> {
             return Ok(result);
         }
         Err(driver_finding(what, "success", &result).into())
+    }
+
+    /// Runs steps each of which must succeed.
+    pub(crate) fn require_all(&mut self, what: &str, steps: &[Step]) -> Result<(), CaseEnd> {
+        let results = self.run(steps)?;
+        match results.iter().find(|result| !result.is_success()) {
+            None => Ok(()),
+            Some(result) => Err(driver_finding(what, "success", result).into()),
+        }
     }
 
     /// Opens a version 3 adapter of DUT 0.
@@ -238,6 +255,27 @@ impl<'r> Bench<'r> {
         self.check_unchanged(&format!("the refused {what}"))
     }
 
+    /// CreateCommonBufferFromMdl that must fail with a code that the documents leave open, changing no mapping.
+    pub(crate) fn create_fails(
+        &mut self,
+        adapter: u32,
+        source: &MdlSource,
+        configs: &[ExtendedConfig],
+    ) -> Result<(), CaseEnd> {
+        let (_, result) = self.create(adapter, source, Some(configs))?;
+        let what = format!("CreateCommonBufferFromMdl of {}", source.name);
+        if result.result.outcome != dmarig_abi::operation::OUTCOME_DONE
+            || result.status().is_success()
+        {
+            let mut finding = driver_finding(&what, "a failure", &result);
+            finding.buffer = Some(source.name.clone());
+            finding.logical_address = Some(Iova::new(result.result.logical_address));
+            return Err(finding.into());
+        }
+        self.observe(format!("seen: {}", result.status()));
+        self.check_unchanged(&format!("the refused {what}"))
+    }
+
     /// AllocateCommonBufferWithBounds that must succeed inside the bounds.
     pub(crate) fn allocate_ok(
         &mut self,
@@ -330,7 +368,7 @@ impl Bench<'_> {
     }
 }
 
-fn driver_finding(what: &str, expected: &str, result: &StepResult) -> Finding {
+pub(crate) fn driver_finding(what: &str, expected: &str, result: &StepResult) -> Finding {
     Finding {
         view: "driver",
         what: what.to_owned(),
@@ -372,4 +410,24 @@ fn describe_changes(changes: &[oracle::Change], added: bool) -> String {
         .map(|change| change.page)
         .collect();
     oracle::describe_pages(&pages)
+}
+
+/// A number that the driver saw must be this one.
+pub(crate) fn expect(what: &str, expected: u64, seen: u64) -> Result<(), CaseEnd> {
+    if seen == expected {
+        return Ok(());
+    }
+    Err(driver_number(what, &format!("{expected:#x}"), seen).into())
+}
+
+/// A number that the driver saw is not what it must be.
+pub(crate) fn driver_number(what: &str, expected: &str, seen: u64) -> Finding {
+    Finding {
+        view: "driver",
+        what: what.to_owned(),
+        buffer: None,
+        logical_address: None,
+        expected: expected.to_owned(),
+        seen: format!("{seen:#x}"),
+    }
 }

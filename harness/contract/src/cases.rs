@@ -1,10 +1,15 @@
 //! The suites: which cases exist, in the order they run.
 
+mod adapter;
+mod allocate;
 mod allocate_with_bounds;
 mod from_mdl;
+mod from_mdl_combined;
 mod from_mdl_configs;
 mod from_mdl_lifetime;
+mod from_mdl_sources;
 mod kmdf;
+mod large;
 
 use crate::case::Case;
 use crate::rig::Remapping;
@@ -34,13 +39,22 @@ impl Suite {
 pub const SUITES: &[Suite] = &[
     Suite {
         name: "common-buffer",
-        title: "common buffers by the WDM interface: CreateCommonBufferFromMdl, AllocateCommonBufferWithBounds",
+        title: "adapters and common buffers by the WDM interface",
         lists: &[
+            adapter::CASES,
             from_mdl::CASES,
+            from_mdl_sources::CASES,
             from_mdl_configs::CASES,
+            from_mdl_combined::CASES,
             from_mdl_lifetime::CASES,
+            allocate::CASES,
             allocate_with_bounds::CASES,
         ],
+    },
+    Suite {
+        name: "common-buffer-deep",
+        title: "what takes long or boots of its own: large buffers, very many",
+        lists: &[large::CASES],
     },
     Suite {
         name: "kmdf",

@@ -35,6 +35,17 @@ impl DeviceDescription {
         }
     }
 
+    /// A description of an older version: a scatter/gather bus master that reaches 64 bits.
+    #[must_use]
+    pub const fn of_version(version: u32) -> Self {
+        Self {
+            version,
+            dma_64_bit: true,
+            address_width_bits: 0,
+            ..Self::version_3(64)
+        }
+    }
+
     /// The structure as the driver passes it.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {

@@ -40,4 +40,4 @@ pub use rig::{
 };
 pub use rule::{Certainty, FAMILIES, Family, Rule, rule, rules};
 pub use severity::Severity;
-pub use step::{Creation, Step, StepResult, Transfer, TransferMode};
+pub use step::{Creation, Routine, Step, StepResult, Transfer, TransferMode};

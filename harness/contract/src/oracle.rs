@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dmarig_abi::pattern::fill_pattern;
 
-use crate::rig::MappingView;
+use crate::rig::{Mapping, MappingView};
 
 /// Page size of guest and IOMMU in bytes.
 pub const PAGE_SIZE: u64 = 0x1000;
@@ -37,7 +37,7 @@ pub fn difference(before: &MappingView, after: &MappingView) -> Vec<Change> {
     let mut changes = BTreeMap::new();
     for (from, to, added) in [(before, after, true), (after, before, false)] {
         for mapping in &to.mappings {
-            if from.mappings.contains(mapping) {
+            if holds(from, mapping) {
                 continue;
             }
             for index in 0..mapping.size_bytes / PAGE_SIZE {
@@ -49,6 +49,13 @@ pub fn difference(before: &MappingView, after: &MappingView) -> Vec<Change> {
         }
     }
     changes.into_values().collect()
+}
+
+/// Whether a set holds a run just like this one. By search: sets of 10,000 buffers are compared often.
+fn holds(view: &MappingView, mapping: &Mapping) -> bool {
+    view.mappings
+        .binary_search_by_key(&mapping.iova.raw(), |other| other.iova.raw())
+        .is_ok_and(|index| view.mappings[index] == *mapping)
 }
 
 /// One page that differs between two mapping sets.
@@ -108,7 +115,6 @@ pub fn is_contiguous(pfns: &[u64]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rig::Mapping;
     use dmarig_abi::Iova;
 
     fn view(ranges: &[(u64, u64, u64)]) -> MappingView {

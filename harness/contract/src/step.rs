@@ -1,6 +1,8 @@
 //! [`Step`]: one operation of the driver with its data, built by name; [`StepResult`]: what came back.
 
+mod allocation;
 mod kmdf;
+mod sources;
 
 use dmarig_abi::operation::{self as op, Operation, OperationResult};
 
@@ -8,6 +10,7 @@ use crate::device_description::DeviceDescription;
 use crate::extended_config::ExtendedConfig;
 use crate::nt_status::NtStatus;
 
+pub use allocation::Routine;
 pub use kmdf::Creation;
 
 /// How the driver starts a transfer and learns of its end.
@@ -342,6 +345,13 @@ impl Step {
             0,
             [offset, length_bytes, seed, 0, 0],
         )
+    }
+
+    /// The CPU reads at most 4096 bytes, which are the result's data.
+    #[must_use]
+    pub fn cpu_read(object: u32, offset: u64, length_bytes: u64) -> Self {
+        let arg = [offset, length_bytes, 0, 0, 0];
+        step(op::OP_CPU_READ, op::SLOT_NONE, object, 0, arg)
     }
 
     /// The driver rings a channel and waits.

@@ -192,3 +192,55 @@ fn message_that_was_none_is_red() {
         );
     }
 }
+
+#[test]
+fn adapter_of_an_impossible_width_is_red() {
+    for mode in [Remapping::On, Remapping::Off] {
+        let ids = ["GA-7/width-0", "GA-7/width-65", "GA-8/width-23"];
+        check(mode, Fault::AnyWidth, &ids, "expected NULL");
+    }
+}
+
+#[test]
+fn adapter_that_tells_its_table_version_is_red() {
+    for mode in [Remapping::On, Remapping::Off] {
+        let ids = ["GA-4/version-is-1"];
+        check(
+            mode,
+            Fault::AdapterVersion,
+            &ids,
+            "DMA_ADAPTER.Version for version 0: expected 0x1, seen 0x0",
+        );
+    }
+}
+
+#[test]
+fn address_inside_a_page_is_red() {
+    for mode in [Remapping::On, Remapping::Off] {
+        let ids = ["AC-7/page-aligned", "AX-1/address-or-null"];
+        check(
+            mode,
+            Fault::Misaligned,
+            &ids,
+            "a page-aligned logical address",
+        );
+    }
+}
+
+#[test]
+fn overlooked_configurations_are_red() {
+    for mode in [Remapping::On, Remapping::Off] {
+        let ids = [
+            "CM-16/room-too-small",
+            "CM-20/type-77",
+            "CM-20/access-unknown",
+            "CM-21/count-without-array",
+        ];
+        check(
+            mode,
+            Fault::IgnoreConfigs,
+            &ids,
+            "expected a failure, seen STATUS_SUCCESS",
+        );
+    }
+}

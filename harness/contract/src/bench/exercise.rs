@@ -91,6 +91,53 @@ impl Bench<'_> {
         self.undeclare(id)
     }
 
+    /// Moves data both ways over the whole buffer by the device's own mapping only: by message a large
+    /// buffer takes long.
+    pub(crate) fn exercise_mapped(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
+        self.exercise_by(buffer, &Pass::DEFAULT[..1])
+    }
+
+    /// Moves data both ways over part of a buffer through the platform's IOMMU.
+    pub(crate) fn exercise_part_by_message(
+        &mut self,
+        buffer: &Buffer,
+        offset: u64,
+        length_bytes: u64,
+    ) -> Result<(), CaseEnd> {
+        let id = self.declare(buffer, true, true)?;
+        let pass = Pass::DEFAULT[1];
+        let part = Buffer {
+            name: format!(
+                "{}, {length_bytes:#x} bytes from {offset:#x} on",
+                buffer.name
+            ),
+            length_bytes,
+            ..buffer.clone()
+        };
+        let seed = buffer.logical_address.raw() ^ offset;
+        let moves = |opcode| Step {
+            operation: dmarig_abi::operation::Operation {
+                arg: {
+                    let mut arg = transfer(&part, pass, opcode, seed).operation.arg;
+                    arg[1] = offset;
+                    arg
+                },
+                ..transfer(&part, pass, opcode, seed).operation
+            },
+            data: Vec::new(),
+        };
+        let results = self.run(&[
+            Step::cpu_fill(buffer.slot, offset, length_bytes, seed),
+            moves(DMA_OP_VERIFY_PATTERN),
+            moves(DMA_OP_WRITE_PATTERN),
+            Step::cpu_check(buffer.slot, offset, length_bytes, seed),
+        ])?;
+        self.judge_transfer("the device's read of a part", &part, pass, &results[1])?;
+        self.judge_transfer("the device's write of a part", &part, pass, &results[2])?;
+        self.judge_cpu_check("the device's write of a part", &results[3], Some(&part))?;
+        self.undeclare(id)
+    }
+
     /// CPU fills, device verifies.
     pub(crate) fn cpu_to_device(
         &mut self,

@@ -138,6 +138,49 @@ impl Bench<'_> {
         Ok(source)
     }
 
+    /// An MDL locked by MmProbeAndLockPages, without a system mapping.
+    pub(crate) fn locked_unmapped_mdl(&mut self, pages: u64) -> Result<MdlSource, CaseEnd> {
+        let mut source = self.bare_mdl("locked, unmapped", pages, true)?;
+        self.require("MmProbeAndLockPages", Step::mdl_probe_and_lock(source.slot))?;
+        self.read_frames(&mut source)?;
+        Ok(source)
+    }
+
+    /// A partial MDL over `length_bytes` bytes of another one from `offset` on.
+    pub(crate) fn partial_mdl(
+        &mut self,
+        whole: &MdlSource,
+        offset: u64,
+        length_bytes: u64,
+    ) -> Result<MdlSource, CaseEnd> {
+        let slot = self.slot();
+        let step = Step::mdl_build_partial(slot, whole.slot, offset, length_bytes);
+        self.require("IoBuildPartialMdl", step)?;
+        let mut source = MdlSource {
+            name: format!("partial MDL {slot} of {}", whole.name),
+            slot,
+            pfns: Vec::new(),
+            length_bytes,
+            chained: Vec::new(),
+            canaries: None,
+        };
+        self.read_frames(&mut source)?;
+        let first = usize::try_from(offset / PAGE_SIZE).unwrap_or(usize::MAX);
+        let expected = whole.pfns.get(first..).unwrap_or_default();
+        if expected.starts_with(&source.pfns) {
+            return Ok(source);
+        }
+        Err(Finding {
+            view: "driver",
+            what: "the frames in the partial MDL".to_owned(),
+            buffer: Some(source.name),
+            logical_address: None,
+            expected: format!("{expected:x?}"),
+            seen: format!("{:x?}", source.pfns),
+        }
+        .into())
+    }
+
     /// Contiguous pages of MmAllocatePagesForMdlEx; mapped if asked for.
     pub(crate) fn allocated_pages_mdl(
         &mut self,
@@ -203,6 +246,14 @@ impl Bench<'_> {
     fn read_frames(&mut self, source: &mut MdlSource) -> Result<(), CaseEnd> {
         let query = self.query(source)?;
         source.pfns = frames_of(&query);
+        while (source.pfns.len() as u64) < query.result.value[2] {
+            let step = Step::mdl_query_from(source.slot, source.pfns.len() as u64);
+            let more = frames_of(&self.require("reading the MDL", step)?);
+            if more.is_empty() {
+                break;
+            }
+            source.pfns.extend(more);
+        }
         let pages = query.result.value[1]
             .saturating_add(source.length_bytes)
             .div_ceil(PAGE_SIZE);
@@ -234,6 +285,7 @@ impl Bench<'_> {
         let step = Step::mdl_chain(first.slot, Some(second.slot));
         self.require("chaining two MDLs", step)?;
         first.chained.clone_from(&second.pfns);
+        first.chained.extend(&second.chained);
         Ok(())
     }
 

@@ -14,6 +14,21 @@ use crate::step::StepResult;
 
 const NO_MISMATCH: u64 = u64::MAX;
 
+/// Most pages of a buffer that are probed one by one; the whole set is compared besides.
+const PROBES_MAX: usize = 64;
+
+/// All pages, or evenly chosen ones of them with both ends, where there are many.
+fn sample(pages: impl Iterator<Item = u64>) -> impl Iterator<Item = u64> {
+    let pages: Vec<u64> = pages.collect();
+    let stride = pages.len().div_ceil(PROBES_MAX).max(1);
+    let last = pages.len().wrapping_sub(1);
+    pages
+        .into_iter()
+        .enumerate()
+        .filter(move |(index, _)| index.is_multiple_of(stride) || *index == last)
+        .map(|(_, page)| page)
+}
+
 fn finding(
     view: &'static str,
     what: &str,
@@ -64,6 +79,16 @@ impl Bench<'_> {
     /// Every page of the buffer is mapped to its frame with the right permission; with remapping
     /// nothing else changed, without it nothing changed at all.
     pub(super) fn check_mapped(&mut self, buffer: &Buffer, writable: bool) -> Result<(), CaseEnd> {
+        self.check_mapped_in(buffer, writable, PAGE_SIZE)
+    }
+
+    /// As [`Self::check_mapped`]; the mapping may reach on to the next multiple of `grain_bytes`.
+    pub(super) fn check_mapped_in(
+        &mut self,
+        buffer: &Buffer,
+        writable: bool,
+        grain_bytes: u64,
+    ) -> Result<(), CaseEnd> {
         let now = self.rig.mappings()?;
         for (index, page) in pages(buffer).enumerate() {
             let expected_phys = match &buffer.pfns {
@@ -94,7 +119,12 @@ impl Bench<'_> {
         }
         let changes = oracle::difference(&self.before, &now);
         let own: Vec<u64> = if self.is_remapped() {
-            pages(buffer).collect()
+            let mapped_bytes = buffer.length_bytes.next_multiple_of(grain_bytes);
+            let start = buffer.logical_address.raw();
+            let count = mapped_bytes / PAGE_SIZE;
+            (0..count)
+                .map(|index| start.wrapping_add(index * PAGE_SIZE))
+                .collect()
         } else {
             Vec::new()
         };
@@ -110,6 +140,42 @@ impl Bench<'_> {
         );
         let what = "the change of the mapping set by the creation";
         Err(finding("iommu", what, buffer, expected, seen).into())
+    }
+
+    /// With remapping, the mapping set has just the pages of these buffers more than before; without it,
+    /// nothing has changed and each page is there.
+    pub(crate) fn check_all_mapped(&mut self, buffers: &[Buffer]) -> Result<(), CaseEnd> {
+        let now = self.rig.mappings()?;
+        for buffer in buffers {
+            let lost = pages(buffer)
+                .find(|page| oracle::translate(&now, *page).is_none_or(|target| !target.writable));
+            if let Some(page) = lost {
+                let expected = format!("page {page:#x} mapped read-write");
+                let what = "the mapping of a live common buffer";
+                return Err(
+                    finding("iommu", what, buffer, expected, "it is not".to_owned()).into(),
+                );
+            }
+        }
+        let mut own: Vec<u64> = Vec::new();
+        if self.is_remapped() {
+            own.extend(buffers.iter().flat_map(pages));
+        }
+        own.sort_unstable();
+        let changes = oracle::difference(&self.before, &now);
+        let added: Vec<u64> = changes.iter().filter(|c| c.added).map(|c| c.page).collect();
+        if added == own && changes.iter().all(|change| change.added) {
+            return Ok(());
+        }
+        Err(Finding {
+            view: "iommu",
+            what: format!("the mapping set with {} live common buffers", buffers.len()),
+            buffer: None,
+            logical_address: None,
+            expected: format!("{} pages added, nothing removed", own.len()),
+            seen: format!("{} added, {} changes", added.len(), changes.len()),
+        }
+        .into())
     }
 
     /// The mapping set is what it was before the case's buffers.
@@ -146,11 +212,12 @@ impl Bench<'_> {
     }
 
     /// With remapping, no page of the freed buffer translates any more (asked, not touched).
-    pub(super) fn check_gone(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
+    pub(crate) fn check_gone(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
         if !self.is_remapped() {
             return Ok(());
         }
-        let Some((page, status)) = self.probe_pages(pages(buffer), DMA_STATUS_UNMAPPED)? else {
+        let sample = sample(pages(buffer));
+        let Some((page, status)) = self.probe_pages(sample, DMA_STATUS_UNMAPPED)? else {
             return Ok(());
         };
         let mut finding = finding(
@@ -275,7 +342,7 @@ impl Bench<'_> {
     }
 
     /// The CPU saw the pattern.
-    pub(super) fn judge_cpu_check(
+    pub(crate) fn judge_cpu_check(
         &mut self,
         what: &str,
         result: &StepResult,

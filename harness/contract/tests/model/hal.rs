@@ -18,6 +18,12 @@ pub struct Mdl {
     next: Option<u32>,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub struct Adapter {
+    width: u32,
+    version: u32,
+}
+
 #[derive(Clone, Debug)]
 pub struct Buffer {
     pub iova: u64,
@@ -26,7 +32,7 @@ pub struct Buffer {
 
 #[derive(Clone, Debug)]
 pub enum Slot {
-    Adapter(u32),
+    Adapter(Adapter),
     Memory(Vec<u64>),
     Mdl(Mdl),
     Buffer(Buffer),
@@ -48,9 +54,10 @@ impl Model {
                 self.mappings.clear();
             }
             op::OP_ADAPTER_OPEN => {
-                let width = u32::from_le_bytes(step.data[0x28..0x2c].try_into().expect("4 bytes"));
-                self.slots.insert(o.dst, Slot::Adapter(width));
+                self.open(step, result);
             }
+            op::OP_ADAPTER_PUT => drop(self.slots.remove(&o.a)),
+            op::OP_ADAPTER_ALIGNMENT => result.result.value[0] = 1,
             op::OP_RING_OPEN | op::OP_DEVICE_READ_REGISTER | op::OP_DEVICE_WRITE_REGISTER => {}
             op::OP_MEMORY_ALLOCATE => {
                 let pfns = self.memory.allocate(o.arg[1].div_ceil(PAGE), false);
@@ -67,11 +74,53 @@ impl Model {
             | op::OP_MDL_CHAIN => self.change_mdl(o),
             op::OP_MDL_QUERY => self.query_mdl(o.a, result),
             op::OP_BUFFER_CREATE_FROM_MDL => self.create_from_mdl(step, result),
+            op::OP_BUFFER_ALLOCATE | op::OP_BUFFER_ALLOCATE_EX => self.allocate(o, result),
             op::OP_BUFFER_ALLOCATE_WITH_BOUNDS => self.allocate(o, result),
+            op::OP_MDL_BUILD_PARTIAL => self.new_partial(o),
+            op::OP_CPU_READ => result.data = vec![0xB5; usize::try_from(o.arg[1]).expect("small")],
             op::OP_BUFFER_FREE => self.free(o.a),
             op::OP_CPU_FILL | op::OP_CPU_CHECK => self.cpu(o, result),
             other => panic!("the model does not know operation {other:#x}"),
         }
+    }
+
+    fn open(&mut self, step: &Step, result: &mut StepResult) {
+        let word =
+            |at: usize| u32::from_le_bytes(step.data[at..at + 4].try_into().expect("4 bytes"));
+        let width = match word(0) {
+            3 => word(0x28),
+            _ if step.data[0x0b] != 0 => 64,
+            _ => 32,
+        };
+        if !(24..=64).contains(&width) && !self.is(Fault::AnyWidth) {
+            result.result.outcome = op::OUTCOME_NULL;
+            return;
+        }
+        let registers = u64::from(word(0x20) & 0x7fff_ffff).div_ceil(PAGE) + 1;
+        result.result.value = [registers.clamp(2, 0xf_ffff), 0x68, 1];
+        if self.is(Fault::AdapterVersion) {
+            result.result.value[2] = word(0).into();
+        }
+        let adapter = Adapter {
+            width: width.clamp(1, 64),
+            version: word(0),
+        };
+        self.slots
+            .insert(step.operation.dst, Slot::Adapter(adapter));
+    }
+
+    fn new_partial(&mut self, o: &op::Operation) {
+        let source = self.mdl(o.a);
+        let first = usize::try_from(o.arg[0] / PAGE).expect("small");
+        let mdl = Mdl {
+            pfns: source.pfns[first..].to_vec(),
+            byte_offset: o.arg[0] % PAGE,
+            length: o.arg[1],
+            built: source.built,
+            mapped: source.mapped,
+            next: None,
+        };
+        self.slots.insert(o.dst, Slot::Mdl(mdl));
     }
 
     fn new_mdl(&mut self, o: &op::Operation) {
@@ -131,10 +180,16 @@ impl Model {
         result.result.length = mdl.length;
         result.result.value[0] = u64::from(mdl.mapped);
         result.result.value[1] = mdl.byte_offset;
+        result.result.value[2] = pages as u64;
     }
 
     fn create_from_mdl(&mut self, step: &Step, result: &mut StepResult) {
         let o = &step.operation;
+        if matches!(self.slots.get(&o.a), Some(Slot::Adapter(adapter)) if adapter.version < 3) {
+            result.result.outcome = op::OUTCOME_MEMBER_MISSING;
+            return;
+        }
+        result.result.logical_address = u64::MAX;
         match self.try_create(step) {
             Ok(buffer) => {
                 result.result.logical_address = buffer.iova;
@@ -146,8 +201,16 @@ impl Model {
     }
 
     fn try_create(&mut self, step: &Step) -> Result<Buffer, u32> {
-        let configs = parse(&step.data)?;
-        let Some(Slot::Adapter(width)) = self.slots.get(&step.operation.a).cloned() else {
+        let is_lax = self.is(Fault::IgnoreConfigs);
+        let mut configs = parse(&step.data, is_lax)?;
+        if is_lax {
+            configs.limits = (0, u64::MAX);
+        }
+        if step.data.is_empty() && step.operation.arg[0] > 0 && !is_lax {
+            return Err(INVALID_PARAMETER);
+        }
+        let Some(Slot::Adapter(Adapter { width, .. })) = self.slots.get(&step.operation.a).cloned()
+        else {
             panic!("no adapter")
         };
         let pfns = self.covered_pages(step.operation.b, &configs)?;
@@ -194,16 +257,12 @@ impl Model {
 
     fn place(&mut self, pfns: &[u64], width: u32, limits: (u64, u64)) -> Option<u64> {
         let length = pfns.len() as u64 * PAGE;
-        let reach = if width >= 64 {
-            u64::MAX
-        } else {
-            (1 << width) - 1
-        };
+        let reach = u64::MAX >> (64 - width);
         let (minimum, maximum) = (limits.0, limits.1.min(reach));
         let iova = match self.remapping {
             Remapping::Off => pfns[0] * PAGE,
             Remapping::On if minimum > 0 => minimum,
-            Remapping::On if maximum < self.next_iova => 0x8000_0000 - length,
+            Remapping::On if maximum < self.next_iova => self.highest_below(maximum, length)?,
             Remapping::On => {
                 self.next_iova += length + PAGE;
                 self.next_iova - length
@@ -211,6 +270,34 @@ impl Model {
         };
         let last = iova.checked_add(length - 1)?;
         (iova >= minimum && last <= maximum).then_some(iova)
+    }
+
+    /// The highest range that ends at `maximum` or below and has nothing mapped in it.
+    fn highest_below(&self, maximum: u64, length: u64) -> Option<u64> {
+        let mut start = maximum.checked_add(1)?.checked_sub(length)? / PAGE * PAGE;
+        while let Some((used, _)) = self.mappings.range(start..start + length).next() {
+            start = used.checked_sub(length)?;
+        }
+        Some(start)
+    }
+
+    /// Frames from `first` on that no live buffer has.
+    fn free_frames(&self, first: u64, count: u64) -> Vec<u64> {
+        let used: std::collections::BTreeSet<u64> = self
+            .slots
+            .values()
+            .filter_map(|slot| match slot {
+                Slot::Buffer(buffer) => Some(&buffer.pfns),
+                _ => None,
+            })
+            .flatten()
+            .copied()
+            .collect();
+        let mut first = first;
+        while let Some(in_the_way) = used.range(first..first + count).next_back() {
+            first = in_the_way + 1;
+        }
+        (first..first + count).collect()
     }
 
     fn map(&mut self, iova: u64, pfns: &[u64], read: bool, write: bool) {
@@ -229,9 +316,15 @@ impl Model {
     }
 
     fn allocate(&mut self, o: &op::Operation, result: &mut StepResult) {
-        let Some(Slot::Adapter(width)) = self.slots.get(&o.a).cloned() else {
+        let Some(Slot::Adapter(Adapter { width, .. })) = self.slots.get(&o.a).cloned() else {
             panic!("no adapter")
         };
+        let kind = o.arg[3];
+        let is_odd_kind = kind & 0xffff_ffff > 1 || kind >> 32 > 1;
+        if o.arg[0] == 0 || (o.opcode == op::OP_BUFFER_ALLOCATE_WITH_BOUNDS && is_odd_kind) {
+            result.result.outcome = op::OUTCOME_NULL;
+            return;
+        }
         let minimum = if o.flags & op::OP_FLAG_MINIMUM == 0 {
             0
         } else {
@@ -250,10 +343,8 @@ impl Model {
         let pfns = match self.remapping {
             // Frames inside small bounds exist from 1 MiB on.
             Remapping::Off => {
-                let first = (limits.0 / PAGE).max(0x100);
-                (0..o.arg[0].div_ceil(PAGE))
-                    .map(|index| first + index)
-                    .collect()
+                let first = limits.0.div_ceil(PAGE).max(0x100);
+                self.free_frames(first, o.arg[0].div_ceil(PAGE))
             }
             Remapping::On => self.memory.allocate(o.arg[0].div_ceil(PAGE), true),
         };
@@ -261,7 +352,9 @@ impl Model {
             None => result.result.outcome = op::OUTCOME_NULL,
             Some(iova) => {
                 self.map(iova, &pfns, true, true);
-                result.result.logical_address = iova;
+                let skew = if self.is(Fault::Misaligned) { 0x10 } else { 0 };
+                result.result.logical_address = iova + skew;
+                result.result.virtual_address = 0xffff_9000_0000_0000 + iova;
                 self.slots
                     .insert(o.dst, Slot::Buffer(Buffer { iova, pfns }));
             }
@@ -311,7 +404,7 @@ impl Model {
     }
 }
 
-fn parse(data: &[u8]) -> Result<Configs, u32> {
+fn parse(data: &[u8], is_lax: bool) -> Result<Configs, u32> {
     let word =
         |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8"));
     let mut seen = Vec::new();
@@ -321,7 +414,7 @@ fn parse(data: &[u8]) -> Result<Configs, u32> {
         access: 2,
     };
     for config in data.chunks_exact(0x28) {
-        let kind = config[0];
+        let kind = u32::from_le_bytes(config[..4].try_into().expect("4 bytes"));
         if seen.contains(&kind) {
             return Err(INVALID_PARAMETER);
         }
@@ -329,7 +422,14 @@ fn parse(data: &[u8]) -> Result<Configs, u32> {
         match kind {
             0 => configs.limits = (word(config, 8), word(config, 16)),
             1 => configs.section = Some((word(config, 8), word(config, 16) & 0xffff_ffff)),
-            2 => configs.access = u32::from(config[8]),
+            2 => {
+                let access = u32::from_le_bytes(config[8..12].try_into().expect("4 bytes"));
+                if access > 2 && !is_lax {
+                    return Err(INVALID_PARAMETER);
+                }
+                configs.access = access.min(2);
+            }
+            _ if is_lax => {}
             _ => return Err(INVALID_PARAMETER),
         }
     }

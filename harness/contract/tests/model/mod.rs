@@ -38,6 +38,14 @@ pub enum Fault {
     SilentBlock,
     /// A ReadOnly buffer is mapped read-write.
     MapReadWrite,
+    /// An adapter of any width is given.
+    AnyWidth,
+    /// DMA_ADAPTER.Version is the version that was asked for.
+    AdapterVersion,
+    /// AllocateCommonBuffer gives an address that starts no page.
+    Misaligned,
+    /// Configurations of unknown types and limits that cannot be met are overlooked.
+    IgnoreConfigs,
     /// The bounds of an allocation are ignored.
     IgnoreBounds,
     /// The device raises no interrupt.
