@@ -3,6 +3,8 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
+use crate::memory::MemoryOrder;
+
 /// Seconds until a PnP or power request counts as lost, unless the command line says otherwise.
 const IRP_DEADLINE_SECONDS: u32 = 120;
 
@@ -11,6 +13,8 @@ const IRP_DEADLINE_SECONDS: u32 = 120;
 pub struct Options {
     /// DMA remapping by VT-d.
     pub remapping: Switch,
+    /// From which side of 4 GiB memory without limits comes.
+    pub memory: MemoryOrder,
     /// Driver Verifier's checks, with its bug checks.
     pub verifier: Switch,
     /// An import we lack fails the load.
@@ -82,6 +86,8 @@ pub enum OptionError {
     UnknownKey(String),
     /// The key takes `on` or `off`.
     NotASwitch(String),
+    /// Not `low-first` or `high-first`.
+    NotAMemoryOrder(String),
     /// Not `at-once`, `pending` or `never`.
     NotABusAnswer(String),
     /// Not `always` or `as-needed`.
@@ -102,6 +108,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             remapping: Switch::On,
+            memory: MemoryOrder::LowFirst,
             verifier: Switch::On,
             strict_imports: Switch::Off,
             driver: None,
@@ -128,6 +135,7 @@ impl Options {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             match key {
                 "remapping" => options.remapping = switch(word, value)?,
+                "memory" => options.memory = memory_order(word, value)?,
                 "verifier" => options.verifier = switch(word, value)?,
                 "strict-imports" => options.strict_imports = switch(word, value)?,
                 "driver" => options.driver = Some(name(word, value)?),
@@ -165,6 +173,9 @@ impl fmt::Display for OptionError {
         match self {
             Self::UnknownKey(word) => write!(f, "command line: unknown word `{word}`"),
             Self::NotASwitch(word) => write!(f, "command line: `{word}` takes on or off"),
+            Self::NotAMemoryOrder(word) => {
+                write!(f, "command line: `{word}` takes low-first or high-first")
+            }
             Self::NotABusAnswer(word) => {
                 write!(f, "command line: `{word}` takes at-once, pending or never")
             }
@@ -191,6 +202,14 @@ fn switch(word: &str, value: &str) -> Result<Switch, OptionError> {
         "on" => Ok(Switch::On),
         "off" => Ok(Switch::Off),
         _ => Err(OptionError::NotASwitch(word.to_string())),
+    }
+}
+
+fn memory_order(word: &str, value: &str) -> Result<MemoryOrder, OptionError> {
+    match value {
+        "low-first" => Ok(MemoryOrder::LowFirst),
+        "high-first" => Ok(MemoryOrder::HighFirst),
+        _ => Err(OptionError::NotAMemoryOrder(word.to_string())),
     }
 }
 
@@ -287,6 +306,10 @@ mod tests {
         check(
             "verifier=1",
             OptionError::NotASwitch("verifier=1".to_string()),
+        );
+        check(
+            "memory=high",
+            OptionError::NotAMemoryOrder("memory=high".to_string()),
         );
         check(
             "bus=slow",

@@ -55,6 +55,7 @@ pub unsafe fn start(start_info: u64, kernel: &[Section], main: fn(u64)) -> ! {
         .expect("the machine has RAM for a heap of 4 MiB and page tables");
     let info = boot_info(&start_info, &module);
     BOOT_INFO.with(|slot| *slot = Some(info));
+    memory::prefer(info.options.memory);
     announce(info);
     apic::initialize().expect("memory has just come up");
     bring_up_devices(info).unwrap_or_else(|error| refuse(error.as_ref()));

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::Pfn;
+use super::{PAGE_SHIFT, Pfn};
 
 /// Where frames may lie, and how.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,22 @@ pub struct Frames {
     frame_count: u64,
     free_count: u64,
     cursor: u64,
+    /// Where frames are looked for first, in this order.
+    preferred: Vec<Range<u64>>,
+}
+
+/// Frames below 16 MiB: all that a device of 24 address bits reaches.
+const ISA_END: u64 = 0x100_0000 >> PAGE_SHIFT;
+/// Frames below 4 GiB: all that a device of 32 address bits reaches.
+const LOW_END: u64 = 0x1_0000_0000 >> PAGE_SHIFT;
+
+/// From which side of 4 GiB frames without limits come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryOrder {
+    /// From below, if there is any left.
+    LowFirst,
+    /// From above, if there is any.
+    HighFirst,
 }
 
 impl Frames {
@@ -52,7 +68,9 @@ impl Frames {
             frame_count,
             free_count: 0,
             cursor: 0,
+            preferred: Vec::new(),
         };
+        frames.prefer(MemoryOrder::LowFirst);
         for frame in ram.iter().cloned().flatten() {
             set(&mut frames.ram, frame, true);
             set(&mut frames.free, frame, true);
@@ -68,6 +86,15 @@ impl Frames {
             .map(|word| u64::from(word.count_ones()))
             .sum();
         frames
+    }
+
+    /// Chooses the order. In either, what narrow devices reach is left to them as long as there is other memory.
+    pub fn prefer(&mut self, order: MemoryOrder) {
+        let (low, high) = (ISA_END..LOW_END, LOW_END..u64::MAX);
+        self.preferred = match order {
+            MemoryOrder::LowFirst => vec![low, high],
+            MemoryOrder::HighFirst => vec![high, low],
+        };
     }
 
     /// Whether a frame is RAM.
@@ -101,15 +128,23 @@ impl Frames {
         {
             return None;
         }
-        let low = limits.low.raw();
-        let end = limits.high.raw().saturating_add(1).min(self.frame_count);
-        let middle = self.cursor.clamp(low, end.max(low));
-        // The second search may look past the cursor, for a run that lies across it.
+        let all = limits.low.raw()..limits.high.raw().saturating_add(1).min(self.frame_count);
         let first = self
-            .find_run(count, middle, end, limits)
-            .or_else(|| self.find_run(count, low, end, limits))?;
+            .preferred
+            .iter()
+            .map(|part| all.start.max(part.start)..all.end.min(part.end))
+            .chain(core::iter::once(all.clone()))
+            .find_map(|part| self.find_in(part, count, limits))?;
         self.mark_used(first, count);
         Some(Pfn::new(first))
+    }
+
+    fn find_in(&self, range: Range<u64>, count: u64, limits: &FrameLimits) -> Option<u64> {
+        let (low, end) = (range.start, range.end);
+        let middle = self.cursor.clamp(low, end.max(low));
+        // The second search may look past the cursor, for a run that lies across it.
+        self.find_run(count, middle, end, limits)
+            .or_else(|| self.find_run(count, low, end, limits))
     }
 
     /// Takes a frame that is no neighbor of `previous`; a neighbor only where nothing else is left.
@@ -312,6 +347,26 @@ mod tests {
             previous = frames.take_apart(previous, &FrameLimits::ANYWHERE);
             assert!(previous.is_some(), "neighbors are better than nothing");
         }
+    }
+
+    #[test]
+    fn frames_of_narrow_devices_come_last_and_the_order_chooses_the_side() {
+        let mut frames = Frames::new(
+            &[0x100..0x1008, 0xF_FFF8..0x10_0008],
+            core::slice::from_ref(&(0x100..0xFF8)),
+        );
+        let mut next = || frames.take(&FrameLimits::ANYWHERE).map(Pfn::raw);
+        assert_eq!(next(), Some(0x1000));
+        frames.prefer(MemoryOrder::HighFirst);
+        let above: Vec<u64> =
+            core::iter::from_fn(|| frames.take(&FrameLimits::ANYWHERE).map(Pfn::raw)).collect();
+        assert_eq!(above[..8], *(0x10_0000..0x10_0008).collect::<Vec<_>>());
+        assert_eq!(above.len(), 8 + 15 + 8);
+        assert!(
+            above[above.len() - 8..]
+                .iter()
+                .all(|frame| *frame < ISA_END)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use core::ops::Range;
 
 use super::direct_map::DirectMap;
 use super::entry::{self, Cache, Protection};
-use super::frames::FrameLimits;
+use super::frames::{FrameLimits, MemoryOrder};
 use super::radix::TableFrames;
 use super::space::{FRESH_POISON, Part, Space};
 use super::{GuestPhysAddr, PAGE_SIZE, Pfn, VirtAddr, layout, pages_spanned};
@@ -394,6 +394,11 @@ pub fn map_shared_data() -> Result<Pfn, MemoryError> {
         kernel.space.set_leaf(layout::SHARED_DATA, 1, entry)?;
         Ok(frame)
     })
+}
+
+/// Chooses from which side of 4 GiB frames without limits come from now on.
+pub fn prefer(order: MemoryOrder) {
+    with(|kernel| kernel.space.prefer(order));
 }
 
 /// Frames that nobody uses.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::direct_map::DirectMap;
 use super::entry::{self, Cache, Protection};
-use super::frames::{FrameLimits, Frames};
+use super::frames::{FrameLimits, Frames, MemoryOrder};
 use super::radix::{Radix, RadixError, TableFrames};
 use super::region::Region;
 use super::{GuestPhysAddr, MemoryError, PAGE_SIZE, PageLayout, Pfn, VirtAddr, layout};
@@ -181,6 +181,11 @@ impl Space {
             frames.extend((first.raw()..first.raw() + chunk).map(Pfn::new));
         }
         frames
+    }
+
+    /// Chooses from which side of 4 GiB frames come.
+    pub fn prefer(&mut self, order: MemoryOrder) {
+        self.frames.prefer(order);
     }
 
     /// Poisons and frees frames; the error is the first one that is not in use.

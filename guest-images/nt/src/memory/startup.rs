@@ -17,6 +17,8 @@ const HEAP_DIVISOR: u64 = 16;
 const HEAP_BYTES: Range<u64> = 0x40_0000..0x400_0000;
 /// Below 1 MiB lie firmware structures; it is left alone.
 const LOW_MEMORY: u64 = 0x10_0000;
+/// Below it lies all that a device of 24 address bits reaches.
+const ISA_MEMORY: u64 = 0x100_0000;
 /// What a level-2 leaf maps.
 const LARGE_PAGE: u64 = 0x20_0000;
 const PAGE_BYTES: usize = 0x1000;
@@ -47,7 +49,9 @@ pub unsafe fn initialize(
     }
 
     let heap_bytes = (memory_bytes / HEAP_DIVISOR).clamp(HEAP_BYTES.start, HEAP_BYTES.end);
-    let heap = find_room(ram, &taken, heap_bytes)?;
+    // Not where narrow devices look for memory, if there is other room.
+    let heap = find_room(ram, &taken, heap_bytes, ISA_MEMORY)
+        .or_else(|| find_room(ram, &taken, heap_bytes, 0))?;
     let heap_start = layout::DIRECT_MAP.start + heap.start;
     let heap_len = usize::try_from(heap_bytes).ok()?;
     // SAFETY: the boot tables map the first 512 GiB at the direct map; the range is RAM that nobody uses.
@@ -76,10 +80,15 @@ pub unsafe fn initialize(
     Some(())
 }
 
-/// First fit of `len_bytes` in RAM, page aligned, beside what is taken.
-fn find_room(ram: &[Range<u64>], taken: &[Range<u64>], len_bytes: u64) -> Option<Range<u64>> {
+/// First fit of `len_bytes` in RAM from `floor` on, page aligned, beside what is taken.
+fn find_room(
+    ram: &[Range<u64>],
+    taken: &[Range<u64>],
+    len_bytes: u64,
+    floor: u64,
+) -> Option<Range<u64>> {
     for range in ram {
-        let mut start = range.start.next_multiple_of(PAGE_SIZE);
+        let mut start = range.start.max(floor).next_multiple_of(PAGE_SIZE);
         while start + len_bytes <= range.end {
             let candidate = start..start + len_bytes;
             let collision = taken
