@@ -8,6 +8,7 @@ mod from_mdl_combined;
 mod from_mdl_configs;
 mod from_mdl_lifetime;
 mod from_mdl_sources;
+mod high_memory;
 mod kmdf;
 mod large;
 
@@ -54,7 +55,7 @@ pub const SUITES: &[Suite] = &[
     Suite {
         name: "common-buffer-deep",
         title: "what takes long or boots of its own: large buffers, very many",
-        lists: &[large::CASES],
+        lists: &[large::CASES, high_memory::CASES],
     },
     Suite {
         name: "kmdf",

@@ -8,8 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use contract::{
-    BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, NtStatus,
-    Remapping, Rig, RigError, Step, StepResult, Violation,
+    BufferDeclaration, DeviceRequest, DeviceResult, GuestMemory, IommuFault, Mapping, MappingView,
+    NtStatus, Remapping, Rig, RigError, Step, StepResult, Violation,
 };
 use control_api::request::{
     BufferDeclare, BufferDirection, BufferUndeclare, DmaOp, DmaPath, DmaSubmit, LedgerRead,
@@ -25,6 +25,7 @@ use dmarig_abi::mailbox::CONTEXT_CONTROL_THREAD;
 use dmarig_abi::{Iova, RequesterId};
 
 use crate::entry::chain;
+use crate::guest::nt;
 use crate::mailbox::{self, ResponseError};
 
 pub use inbox::{AskMark, Inbox, Notice};
@@ -66,6 +67,7 @@ pub enum Trouble {
 /// The rig of one boot.
 pub struct MachineRig {
     remapping: Remapping,
+    memory: GuestMemory,
     client: Client,
     inbox: Inbox,
     orders: UnixStream,
@@ -80,12 +82,14 @@ impl MachineRig {
     /// Takes the connected control socket, what the guest reports, and where its system takes orders.
     pub const fn new(
         remapping: Remapping,
+        memory: GuestMemory,
         client: Client,
         inbox: Inbox,
         orders: UnixStream,
     ) -> Self {
         Self {
             remapping,
+            memory,
             client,
             inbox,
             orders,
@@ -177,8 +181,9 @@ impl MachineRig {
                         Permissions::ReadWrite | Permissions::Write
                     ),
                     guest_phys: match run.backing {
-                        // See `guest::nt::MEMORY_MIB`: there is no hole in the file.
-                        Backing::Memory { file_offset } => Some(file_offset),
+                        Backing::Memory { file_offset } => {
+                            Some(nt::guest_phys(self.memory, file_offset))
+                        }
                         Backing::Message => None,
                     },
                 }));

@@ -138,6 +138,66 @@ impl Bench<'_> {
         Ok(source)
     }
 
+    /// An MDL over contiguous memory between two physical addresses, built.
+    pub(crate) fn contiguous_mdl_within(
+        &mut self,
+        pages: u64,
+        lowest: u64,
+        highest: u64,
+    ) -> Result<MdlSource, CaseEnd> {
+        let memory = self.slot();
+        let length_bytes = pages * PAGE_SIZE;
+        self.require(
+            "MmAllocateContiguousMemorySpecifyCache",
+            Step::contiguous_allocate_within(memory, length_bytes, lowest, highest),
+        )?;
+        let slot = self.slot();
+        let step = Step::mdl_allocate(slot, memory, 0, length_bytes);
+        self.require("IoAllocateMdl", step)?;
+        let mut source = MdlSource {
+            name: format!("contiguous MDL {slot}"),
+            slot,
+            pfns: Vec::new(),
+            length_bytes,
+            chained: Vec::new(),
+            canaries: None,
+        };
+        self.build(&mut source)?;
+        check_frames_within(&source, lowest, highest)?;
+        Ok(source)
+    }
+
+    /// Mapped pages of MmAllocatePagesForMdlEx between two physical addresses.
+    pub(crate) fn pages_mdl_within(
+        &mut self,
+        pages: u64,
+        lowest: u64,
+        highest: u64,
+        contiguous: bool,
+    ) -> Result<MdlSource, CaseEnd> {
+        let slot = self.slot();
+        let length_bytes = pages * PAGE_SIZE;
+        let flags = if contiguous {
+            REQUIRE_CONTIGUOUS
+        } else {
+            FULLY_REQUIRED
+        };
+        let step = Step::mdl_allocate_pages_within(slot, length_bytes, lowest, highest, flags);
+        self.require("MmAllocatePagesForMdlEx", step)?;
+        self.require("MmGetSystemAddressForMdlSafe", Step::mdl_map(slot))?;
+        let mut source = MdlSource {
+            name: format!("allocated pages MDL {slot}"),
+            slot,
+            pfns: Vec::new(),
+            length_bytes,
+            chained: Vec::new(),
+            canaries: None,
+        };
+        self.read_frames(&mut source)?;
+        check_frames_within(&source, lowest, highest)?;
+        Ok(source)
+    }
+
     /// An MDL locked by MmProbeAndLockPages, without a system mapping.
     pub(crate) fn locked_unmapped_mdl(&mut self, pages: u64) -> Result<MdlSource, CaseEnd> {
         let mut source = self.bare_mdl("locked, unmapped", pages, true)?;
@@ -302,6 +362,23 @@ impl Bench<'_> {
         }
         Ok(())
     }
+}
+
+/// All frames lie between two physical addresses.
+fn check_frames_within(source: &MdlSource, lowest: u64, highest: u64) -> Result<(), CaseEnd> {
+    let range = lowest / PAGE_SIZE..=highest / PAGE_SIZE;
+    let Some(pfn) = source.pfns.iter().find(|pfn| !range.contains(pfn)) else {
+        return Ok(());
+    };
+    Err(Finding {
+        view: "driver",
+        what: "the frames of memory that was asked for within limits".to_owned(),
+        buffer: Some(source.name.clone()),
+        logical_address: None,
+        expected: format!("frames in {range:x?}"),
+        seen: format!("{pfn:#x}"),
+    }
+    .into())
 }
 
 /// The frames in the data of an MDL query.

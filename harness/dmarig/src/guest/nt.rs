@@ -12,13 +12,26 @@ use qemu::CpuFeature;
 use crate::mailbox::{self, ProgramError};
 use crate::sabotage::{Place, Sabotage};
 
-/// Guest memory in MiB. Below 2 GiB, q35 has no hole: a byte's guest physical address equals its offset
-/// in the memory file, which is what lets the device's mapping table be compared with PFNs.
+/// Guest memory in MiB.
 #[must_use]
 pub const fn memory_mib(memory: GuestMemory) -> u32 {
     match memory {
         GuestMemory::Low => 256,
         GuestMemory::BothSides | GuestMemory::HighFirst => 3072,
+    }
+}
+
+/// Where a byte of the memory file lies in the guest. Up to 2815 MiB q35 has no hole, and the two are the
+/// same; with more, 2 GiB lie at 0 and the rest at 4 GiB. It is what lets the device's mapping table be
+/// compared with PFNs.
+#[must_use]
+pub const fn guest_phys(memory: GuestMemory, file_offset: u64) -> u64 {
+    const LOW_BYTES: u64 = 2 << 30;
+    const HIGH_START: u64 = 4 << 30;
+    match memory {
+        GuestMemory::Low => file_offset,
+        GuestMemory::BothSides | GuestMemory::HighFirst if file_offset < LOW_BYTES => file_offset,
+        GuestMemory::BothSides | GuestMemory::HighFirst => file_offset - LOW_BYTES + HIGH_START,
     }
 }
 
@@ -83,6 +96,9 @@ pub fn command_line(
         remapping.as_str(),
         if profile.verifier { "on" } else { "off" },
     );
+    if profile.memory == GuestMemory::HighFirst {
+        line.push_str(" memory=high-first");
+    }
     if let Some(sabotage) = sabotage.filter(|sabotage| sabotage.place == Place::Guest) {
         line.push_str(" sabotage=");
         line.push_str(sabotage.name);
@@ -200,6 +216,15 @@ mod tests {
             driver_name(Path::new("/d/a-b_1.sys")).ok(),
             Some("a-b_1.sys")
         );
+    }
+
+    #[test]
+    fn memory_above_the_hole_lies_at_4_gib() {
+        let at = |memory, offset| guest_phys(memory, offset);
+        assert_eq!(at(GuestMemory::Low, 0x1234), 0x1234);
+        assert_eq!(at(GuestMemory::BothSides, 0x7fff_f000), 0x7fff_f000);
+        assert_eq!(at(GuestMemory::BothSides, 0x8000_0000), 0x1_0000_0000);
+        assert_eq!(at(GuestMemory::HighFirst, 0xbfff_f000), 0x1_3fff_f000);
     }
 
     #[test]

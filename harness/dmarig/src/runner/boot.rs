@@ -102,6 +102,7 @@ impl Boot<'_> {
         let worker = Worker {
             rig: MachineRig::new(
                 self.remapping,
+                self.profile.memory,
                 client,
                 Inbox::new(
                     noticed,
