@@ -14,7 +14,7 @@ const LARGE_PAGE_BYTES: u64 = 0x20_0000;
 
 impl Bench<'_> {
     /// Opens an adapter of DUT 0 by any description; gives its slot and the call's result.
-    pub(crate) fn adapter_of(
+    pub(crate) fn adapter_by(
         &mut self,
         description: DeviceDescription,
     ) -> Result<(u32, StepResult), CaseEnd> {

@@ -41,13 +41,13 @@ fn zeroed_description(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
         maximum_length_bytes: 0,
         ..DeviceDescription::version_3(64)
     };
-    let (adapter, _) = bench.adapter_of(description)?;
+    let (adapter, _) = bench.adapter_by(description)?;
     bench.allocate_and_exercise(adapter, PAGE_SIZE, Routine::EX, u64::MAX)
 }
 
 fn older_versions(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     for version in 0..=2 {
-        let (adapter, opened) = bench.adapter_of(DeviceDescription::of_version(version))?;
+        let (adapter, opened) = bench.adapter_by(DeviceDescription::of_version(version))?;
         let size = opened.result.value[1];
         bench.observe(format!(
             "seen: version {version}, DMA_OPERATIONS.Size {size:#x}"
@@ -61,7 +61,7 @@ fn older_versions(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
 fn version_is_1(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let older = (0..=2).map(DeviceDescription::of_version);
     for description in older.chain([DeviceDescription::version_3(64)]) {
-        let (_, opened) = bench.adapter_of(description)?;
+        let (_, opened) = bench.adapter_by(description)?;
         let what = format!("DMA_ADAPTER.Version for version {}", description.version);
         expect(&what, 1, opened.result.value[2])?;
     }
@@ -70,7 +70,7 @@ fn version_is_1(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
 
 fn map_registers(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     for pages in [1_u32, 16, 256] {
-        let (_, opened) = bench.adapter_of(DeviceDescription {
+        let (_, opened) = bench.adapter_by(DeviceDescription {
             maximum_length_bytes: pages * 0x1000,
             ..DeviceDescription::version_3(64)
         })?;
@@ -106,7 +106,7 @@ fn flags_of_version_2(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
         (false, false, LAST_32_BIT),
     ];
     for (dma_64_bit, dma_32_bit, last) in cases {
-        let (adapter, _) = bench.adapter_of(DeviceDescription {
+        let (adapter, _) = bench.adapter_by(DeviceDescription {
             dma_32_bit,
             dma_64_bit,
             ..DeviceDescription::of_version(2)
@@ -118,7 +118,7 @@ fn flags_of_version_2(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
 
 fn flags_of_version_3(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     for (width, last) in [(24, LAST_24_BIT), (32, LAST_32_BIT)] {
-        let (adapter, _) = bench.adapter_of(DeviceDescription {
+        let (adapter, _) = bench.adapter_by(DeviceDescription {
             dma_64_bit: true,
             dma_32_bit: true,
             ..DeviceDescription::version_3(width)
@@ -161,7 +161,7 @@ fn eight_adapters(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
 
 fn map_register_range(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     for maximum_length_bytes in [0, 1, 0x1000, 0x7fff_ffff, u32::MAX] {
-        let (_, opened) = bench.adapter_of(DeviceDescription {
+        let (_, opened) = bench.adapter_by(DeviceDescription {
             maximum_length_bytes,
             ..DeviceDescription::version_3(64)
         })?;
@@ -211,7 +211,7 @@ fn alignment(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
 
 fn older_tables(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     for version in [1, 2] {
-        let (adapter, _) = bench.adapter_of(DeviceDescription::of_version(version))?;
+        let (adapter, _) = bench.adapter_by(DeviceDescription::of_version(version))?;
         let source = bench.contiguous_mdl(1)?;
         let (_, result) = bench.create(adapter, &source, None)?;
         if result.result.outcome != OUTCOME_MEMBER_MISSING {

@@ -96,7 +96,7 @@ fn all_map_registers(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
         maximum_length_bytes: 0x2_0000,
         ..DeviceDescription::version_3(64)
     };
-    let (adapter, opened) = bench.adapter_of(description)?;
+    let (adapter, opened) = bench.adapter_by(description)?;
     let length = opened.result.value[0].min(0x100) * PAGE_SIZE;
     bench.allocate_and_exercise(adapter, length, Routine::PLAIN, u64::MAX)
 }
