@@ -15,6 +15,7 @@ pub mod iova;
 pub mod mailbox;
 pub mod operation;
 pub mod operation_kmdf;
+pub mod operation_kmdf_io;
 pub mod pattern;
 pub mod registers;
 pub mod requester_id;

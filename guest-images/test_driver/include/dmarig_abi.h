@@ -794,6 +794,167 @@
 // Event: EvtDestroyCallback of an object of a program.
 #define DMARIG_KMDF_EVENT_OBJECT_DESTROY 49
 
+// Creates a work item, timer or DPC below the device of DUT `a` (or the parent in the attributes, which
+// are data with `KMDF_FLAG_ATTRIBUTES`): `arg[0]` = one of `KMDF_DEFERRED_*`, `arg[1]` = period of a
+// timer in ms. Its routine logs `KMDF_EVENT_DEFERRED`. Slot `dst` = object.
+#define DMARIG_OP_KMDF_DEFERRED_CREATE 560
+
+// WdfWorkItemEnqueue, WdfTimerStart with due time `arg[0]` (100 ns, as signed), or WdfDpcEnqueue of
+// object `a`: `value[0]` = what it returned (a work item's: 1).
+#define DMARIG_OP_KMDF_DEFERRED_START 561
+
+// WdfWorkItemFlush, or WdfTimerStop or WdfDpcCancel with Wait = `arg[0]`, of object `a`: `value[0]` =
+// what it returned (a work item's: 1). `value[1]` = times its routine has run by then.
+#define DMARIG_OP_KMDF_DEFERRED_STOP 562
+
+// Kind: WDFWORKITEM.
+#define DMARIG_KMDF_DEFERRED_WORK_ITEM 0
+
+// Kind: WDFTIMER.
+#define DMARIG_KMDF_DEFERRED_TIMER 1
+
+// Kind: WDFDPC.
+#define DMARIG_KMDF_DEFERRED_DPC 2
+
+// WdfSpinLockCreate (`arg[0]` = 0) or WdfWaitLockCreate (1) for DUT `a`. Slot `dst` = object.
+#define DMARIG_OP_KMDF_LOCK_CREATE 568
+
+// Acquires and releases spin lock `a`: `value[0]` = IRQL in between, `value[1]` = IRQL afterwards.
+#define DMARIG_OP_KMDF_SPIN_LOCK_TRY 569
+
+// WdfWaitLockAcquire of wait lock `a` with a time-out of `arg[0]` (100 ns, as signed); status.
+#define DMARIG_OP_KMDF_WAIT_LOCK_ACQUIRE 570
+
+// WdfWaitLockRelease of wait lock `a`.
+#define DMARIG_OP_KMDF_WAIT_LOCK_RELEASE 571
+
+// WdfObjectAcquireLock and WdfObjectReleaseLock of object `a`: `value` as of the spin lock's.
+#define DMARIG_OP_KMDF_OBJECT_LOCK_TRY 572
+
+// WdfIoQueueCreate for DUT `a`; data = WDF_IO_QUEUE_CONFIG (0x60 bytes), in which each callback but
+// NULL is the driver's own, then attributes with `KMDF_FLAG_ATTRIBUTES`. What the callbacks for new
+// requests do: `arg[0]` = one of `KMDF_QUEUE_*`, `arg[1]` = status of a completion, or slot of the
+// queue to forward to. Slot `dst` = object.
+#define DMARIG_OP_KMDF_QUEUE_CREATE 576
+
+// Queue `a`: `arg[0]` = one of `KMDF_QUEUE_CONTROL_*`. `value[0]` = WdfIoQueueGetState afterwards,
+// `value[1]` = requests in the queue, `value[2]` = requests that the driver owns.
+#define DMARIG_OP_KMDF_QUEUE_CONTROL 577
+
+// Sends a request to the device of DUT `a`, and does not wait: `arg[0]` = one of `KMDF_REQUEST_*`,
+// `arg[1]` = control code, `arg[2]` = bytes to be read or given back, at most
+// [`KMDF_REQUEST_MAX_BYTES`]; data = what is written or given in. Slot `dst` = sent request.
+#define DMARIG_OP_KMDF_REQUEST_SEND 578
+
+// Waits for sent request `a`, at most `arg[0]` ms (up to 5000): status, `length` = Information, the data
+// = what came back; the slot is empty then. `OUTCOME_TIMEOUT` when it is not completed.
+#define DMARIG_OP_KMDF_REQUEST_WAIT 579
+
+// IoCancelIrp of sent request `a`: `value[0]`.
+#define DMARIG_OP_KMDF_REQUEST_CANCEL 580
+
+// Takes a request of queue `a`: WdfIoQueueRetrieveNextRequest; or, with `arg[0]` = 1, the oldest one that
+// its callbacks have kept. Slot `dst` = request. Without one: its status, or `OUTCOME_NULL`.
+#define DMARIG_OP_KMDF_REQUEST_TAKE 581
+
+// Request `a`: `value[0]` = type, `value[1]` = length (of a control request the output's), `value[2]` =
+// control code, `length` = bytes of input, status of WdfRequestRetrieveInputBuffer or
+// ...OutputBuffer by type, the data = the input.
+#define DMARIG_OP_KMDF_REQUEST_QUERY 582
+
+// WdfRequestCompleteWithInformation of request `a`: `arg[0]` status, `arg[1]` information; the data
+// go to its output buffer before. The slot is empty then.
+#define DMARIG_OP_KMDF_REQUEST_COMPLETE 583
+
+// WdfRequestForwardToIoQueue of request `a` to queue `b`: status; the slot is empty after a success.
+#define DMARIG_OP_KMDF_REQUEST_FORWARD 584
+
+// WdfRequestMarkCancelableEx (`arg[0]` = 0), WdfRequestUnmarkCancelable (1) or WdfRequestIsCanceled (2)
+// of request `a`: status, `value[0]` = the last's answer. The cancel routine completes the request with
+// STATUS_CANCELLED, logs `KMDF_EVENT_REQUEST_CANCELED` and empties the slot.
+#define DMARIG_OP_KMDF_REQUEST_CANCELABLE 585
+
+// New requests: completed with the status of `arg[1]`, reads and control requests with their output
+// filled by [`KMDF_FILL_BYTE`].
+#define DMARIG_KMDF_QUEUE_COMPLETE 0
+
+// New requests: kept for `OP_KMDF_REQUEST_TAKE`, at most [`KMDF_KEPT_REQUESTS`].
+#define DMARIG_KMDF_QUEUE_KEEP 1
+
+// New requests: forwarded to the queue of slot `arg[1]`.
+#define DMARIG_KMDF_QUEUE_FORWARD 2
+
+// Requests that a queue's callbacks may keep; later ones are completed with STATUS_DEVICE_BUSY.
+#define DMARIG_KMDF_KEPT_REQUESTS 16
+
+// What output buffers are filled with.
+#define DMARIG_KMDF_FILL_BYTE 90
+
+// Most bytes of a request.
+#define DMARIG_KMDF_REQUEST_MAX_BYTES 4096
+
+// Nothing: state and counts alone.
+#define DMARIG_KMDF_QUEUE_CONTROL_QUERY 0
+
+// WdfIoQueueStart.
+#define DMARIG_KMDF_QUEUE_CONTROL_START 1
+
+// WdfIoQueueStop without a routine.
+#define DMARIG_KMDF_QUEUE_CONTROL_STOP 2
+
+// WdfIoQueuePurge without a routine.
+#define DMARIG_KMDF_QUEUE_CONTROL_PURGE 3
+
+// WdfIoQueueDrain without a routine.
+#define DMARIG_KMDF_QUEUE_CONTROL_DRAIN 4
+
+// IRP_MJ_READ.
+#define DMARIG_KMDF_REQUEST_READ 0
+
+// IRP_MJ_WRITE.
+#define DMARIG_KMDF_REQUEST_WRITE 1
+
+// IRP_MJ_DEVICE_CONTROL.
+#define DMARIG_KMDF_REQUEST_DEVICE_CONTROL 2
+
+// IRP_MJ_INTERNAL_DEVICE_CONTROL.
+#define DMARIG_KMDF_REQUEST_INTERNAL_CONTROL 3
+
+// The translated resources of DUT `a` as WdfCmResourceListGetDescriptor gave them in
+// EvtDevicePrepareHardware: `value[0]` = WdfCmResourceListGetCount, `value[1]` = 1 when the descriptor
+// behind the last one was NULL; the data = the descriptors, 0x14 bytes each.
+#define DMARIG_OP_KMDF_RESOURCES 592
+
+// The driver's Parameters key (`arg[0]` = 0) or the hardware key of DUT `a` (1): opens it, assigns
+// `arg[1]` to the value `dmarigProbe`, and queries it: status of the first call that failed, `value[0]` =
+// what was read, `value[1]` = status of querying a value that is not there.
+#define DMARIG_OP_KMDF_REGISTRY 593
+
+// WdfDeviceCreateDeviceInterface for DUT `a`, then WdfDeviceSetDeviceInterfaceState TRUE; status.
+#define DMARIG_OP_KMDF_INTERFACE 594
+
+// BUS_INTERFACE_STANDARD of DUT `a` by WdfFdoQueryForInterface: status, the data = `arg[1]` (at most
+// 256) bytes of configuration space from `arg[0]`; `value[0]` = what GetBusData returned.
+#define DMARIG_OP_KMDF_BUS_DATA 595
+
+// Event: a work item, timer or DPC; `value` = the IRQL.
+#define DMARIG_KMDF_EVENT_DEFERRED 50
+
+// Event: a queue's callback for a new request; `value` = its type as WDF_REQUEST_TYPE.
+#define DMARIG_KMDF_EVENT_REQUEST 51
+
+// Event: a request's cancel routine.
+#define DMARIG_KMDF_EVENT_REQUEST_CANCELED 52
+
+// Event: EvtIoCanceledOnQueue.
+#define DMARIG_KMDF_EVENT_CANCELED_ON_QUEUE 53
+
+// Event: EvtIoStop; `value` = the action flags.
+#define DMARIG_KMDF_EVENT_QUEUE_STOP 54
+
+// Event: EvtIoResume.
+#define DMARIG_KMDF_EVENT_QUEUE_RESUME 55
+
 // Increment of the word counter (the odd constant of the SplitMix64 generator, public domain).
 #define DMARIG_PATTERN_INCREMENT 11400714819323198485ull
 

@@ -16,5 +16,9 @@ const CM_PARTIAL_RESOURCE_DESCRIPTOR *front_resource(void *resources, ULONG inde
 void front_delete_object(void *object);
 void front_dereference_object(void *object);
 
+/* Completes a request of the framework that is in a slot; ends one that was sent. Both empty it. */
+void front_release_request(struct slot *slot);
+void front_release_sent(struct slot *slot);
+
 /* The row of an operation that only this front has, or NULL. */
 const struct operation_entry *front_operation_find(uint16_t opcode);

@@ -1,10 +1,11 @@
 /* Releasing what programs have left, newest first and in the order that the DDI demands. */
 #include "front.h"
 
-/* Rings and buffers live on adapters, MDLs describe memory, partial MDLs their source (which is
+/* Requests go to where they came from before those that were sent are waited for. Rings and buffers live on adapters, MDLs describe memory, partial MDLs their source (which is
  * older), adapters may be an enabler's, framework objects lie below older ones. */
 static const enum slot_kind release_order[] = {
-    SLOT_RING, SLOT_BUFFER, SLOT_MDL, SLOT_MEMORY, SLOT_ADAPTER, SLOT_OBJECT,
+    SLOT_REQUEST, SLOT_SENT,   SLOT_RING,    SLOT_BUFFER,
+    SLOT_MDL,     SLOT_MEMORY, SLOT_ADAPTER, SLOT_OBJECT,
 };
 
 static void release(struct slot *slot)
@@ -29,6 +30,12 @@ static void release(struct slot *slot)
         break;
     case SLOT_OBJECT:
         object_release(slot);
+        break;
+    case SLOT_REQUEST:
+        front_release_request(slot);
+        break;
+    case SLOT_SENT:
+        front_release_sent(slot);
         break;
     default:
         break;
@@ -130,8 +137,9 @@ void release_forget_orphans(void)
 void object_release(struct slot *slot)
 {
     const struct framework_object object = slot->object.framework;
-    /* The references after the deletion: without one the handle may be gone by then. */
-    if (!object.deleted) {
+    /* Queues stay with the device: deleting one is not for a driver whose requests may be on it. The
+     * references after the deletion: without one the handle may be gone by then. */
+    if (!object.deleted && object.kind != FRAMEWORK_QUEUE) {
         front_delete_object(object.handle);
     }
     drop_object(slot);

@@ -17,6 +17,8 @@ enum slot_kind {
     SLOT_MDL,
     SLOT_RING,
     SLOT_OBJECT,
+    SLOT_REQUEST, /* of the framework, in the driver's hands */
+    SLOT_SENT,    /* a request that the driver has sent itself */
 };
 
 /* What a framework object is; KMDF only. */
@@ -24,6 +26,12 @@ enum framework_kind {
     FRAMEWORK_ANY = 0,
     FRAMEWORK_GENERAL,
     FRAMEWORK_ENABLER,
+    FRAMEWORK_WORK_ITEM,
+    FRAMEWORK_TIMER,
+    FRAMEWORK_DPC,
+    FRAMEWORK_SPIN_LOCK,
+    FRAMEWORK_WAIT_LOCK,
+    FRAMEWORK_QUEUE,
 };
 
 /* Names an object as long as it lives; generation 0 names nothing. */
@@ -83,7 +91,7 @@ struct ring_object {
     uint64_t next_tag;
 };
 
-/* An object of the framework. */
+/* An object of the framework, a request of it, or one that was sent to it. */
 struct framework_object {
     void *handle;
     enum framework_kind kind;
@@ -91,6 +99,7 @@ struct framework_object {
     struct slot_reference parent; /* the slot of its parent, nothing when that is the device */
     uint32_t references;          /* taken by programs */
     bool deleted;                 /* and still there because of them */
+    bool cancelable;              /* a request that was marked so */
 };
 
 struct slot {

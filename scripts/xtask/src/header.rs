@@ -17,13 +17,14 @@ use dmarig_abi::{
 use crate::paths;
 
 /// Modules of the ABI crate that hold constants or structures for C.
-const MODULES: [&str; 7] = [
+const MODULES: [&str; 8] = [
     "registers",
     "descriptor",
     "completion",
     "mailbox",
     "operation",
     "operation_kmdf",
+    "operation_kmdf_io",
     "pattern",
 ];
 

@@ -18,6 +18,10 @@ struct kmdf_device {
     /* What the resources promise; the shared part learns of it when the framework connects. */
     enum interrupt_mode granted_mode;
     uint32_t granted_vectors;
+    /* The translated resources, as the framework gave them. */
+    CM_PARTIAL_RESOURCE_DESCRIPTOR descriptors[MAX_DESCRIPTORS];
+    uint32_t resource_count;
+    bool ends_with_null;
 };
 
 /* The whole of a device, of which the shared part knows the beginning. */
@@ -85,6 +89,9 @@ void object_keep_buffer(const struct operation_call *call, WDFCOMMONBUFFER handl
                         struct slot *enabler);
 /* Notes a callback of an object, with the slot that it was put into. */
 void object_log(WDFOBJECT handle, uint16_t event, uint32_t value);
+/* Counts a run of a deferred routine; tells how many there were. */
+void object_count_run(WDFOBJECT handle);
+uint32_t object_runs(WDFOBJECT handle);
 /* The context type that programs call `number`, or NULL. */
 const WDF_OBJECT_CONTEXT_TYPE_INFO *object_context_type(uint64_t number);
 
@@ -107,6 +114,35 @@ uint16_t op_kmdf_object_dereference(struct operation_call *call);
 uint16_t op_kmdf_context_allocate(struct operation_call *call);
 uint16_t op_kmdf_context_read(struct operation_call *call);
 uint16_t op_kmdf_context_write(struct operation_call *call);
+
+/* ops_deferred.c */
+uint16_t op_kmdf_deferred_create(struct operation_call *call);
+uint16_t op_kmdf_deferred_start(struct operation_call *call);
+uint16_t op_kmdf_deferred_stop(struct operation_call *call);
+uint16_t op_kmdf_lock_create(struct operation_call *call);
+uint16_t op_kmdf_spin_lock_try(struct operation_call *call);
+uint16_t op_kmdf_object_lock_try(struct operation_call *call);
+uint16_t op_kmdf_wait_lock_acquire(struct operation_call *call);
+uint16_t op_kmdf_wait_lock_release(struct operation_call *call);
+
+/* ops_queue.c, ops_sent.c */
+uint16_t op_kmdf_queue_create(struct operation_call *call);
+uint16_t op_kmdf_queue_control(struct operation_call *call);
+uint16_t op_kmdf_request_take(struct operation_call *call);
+uint16_t op_kmdf_request_query(struct operation_call *call);
+uint16_t op_kmdf_request_complete(struct operation_call *call);
+uint16_t op_kmdf_request_forward(struct operation_call *call);
+uint16_t op_kmdf_request_cancelable(struct operation_call *call);
+uint16_t op_kmdf_request_send(struct operation_call *call);
+uint16_t op_kmdf_request_wait(struct operation_call *call);
+uint16_t op_kmdf_request_cancel(struct operation_call *call);
+
+/* ops_device.c */
+void resources_note(struct kmdf_device *device, WDFCMRESLIST translated);
+uint16_t op_kmdf_resources(struct operation_call *call);
+uint16_t op_kmdf_registry(struct operation_call *call);
+uint16_t op_kmdf_interface(struct operation_call *call);
+uint16_t op_kmdf_bus_data(struct operation_call *call);
 
 /* log.c, entry.c */
 uint16_t op_kmdf_log_read(struct operation_call *call);

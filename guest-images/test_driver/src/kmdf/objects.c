@@ -5,6 +5,7 @@
 struct tracker {
     uint32_t slot;
     uint32_t device;
+    volatile LONG runs;
 };
 
 static CONTEXT_TYPE(tracker_type, "tracker", sizeof(struct tracker));
@@ -71,6 +72,20 @@ void object_log(WDFOBJECT handle, uint16_t event, uint32_t value)
               tracker != NULL ? tracker->slot : DMARIG_SLOT_NONE, value);
 }
 
+void object_count_run(WDFOBJECT handle)
+{
+    struct tracker *tracker = WdfObjectGetTypedContextWorker(handle, &tracker_type);
+    if (tracker != NULL) {
+        (void)InterlockedIncrement(&tracker->runs);
+    }
+}
+
+uint32_t object_runs(WDFOBJECT handle)
+{
+    const struct tracker *tracker = WdfObjectGetTypedContextWorker(handle, &tracker_type);
+    return tracker != NULL ? (uint32_t)tracker->runs : 0;
+}
+
 static VOID NTAPI evt_cleanup(WDFOBJECT object)
 {
     object_log(object, DMARIG_KMDF_EVENT_OBJECT_CLEANUP, 0);
@@ -132,7 +147,7 @@ static void track(WDFOBJECT handle, uint32_t slot, uint32_t dut)
     WDF_OBJECT_ATTRIBUTES attributes = attributes_with(&tracker_type);
     PVOID context = NULL;
     if (NT_SUCCESS(WdfObjectAllocateContext(handle, &attributes, &context))) {
-        *(struct tracker *)context = (struct tracker){slot, dut};
+        *(struct tracker *)context = (struct tracker){.slot = slot, .device = dut};
     }
 }
 

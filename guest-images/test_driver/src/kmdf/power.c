@@ -16,6 +16,7 @@ static NTSTATUS NTAPI evt_prepare_hardware(WDFDEVICE handle, WDFCMRESLIST raw,
         return status;
     }
     interrupt_read_resources(device, translated);
+    resources_note(device, translated);
     device->shared.state = PNP_STARTED;
     device->shared.power_state = PowerDeviceD0;
     hardware_show(&device->shared);

@@ -217,6 +217,8 @@ typedef struct {
     WDFDRIVER Driver;
 } WDF_IO_QUEUE_CONFIG;
 
+typedef VOID(NTAPI *WDF_REQUEST_CANCEL)(WDFREQUEST request);
+
 typedef struct {
     USHORT Size;
     UCHAR MinorFunction;

@@ -110,8 +110,65 @@ WDF_CALL_2(149, void, WdfInterruptGetInfo, WDFINTERRUPT, interrupt, WDF_INTERRUP
 /* Queues and requests. */
 WDF_CALL_4(152, NTSTATUS, WdfIoQueueCreate, WDFDEVICE, device, WDF_IO_QUEUE_CONFIG *, config,
            WDF_OBJECT_ATTRIBUTES *, attributes, WDFQUEUE *, queue)
+WDF_CALL_3(153, ULONG, WdfIoQueueGetState, WDFQUEUE, queue, ULONG *, waiting, ULONG *, owned)
+WDF_CALL_1(154, void, WdfIoQueueStart, WDFQUEUE, queue)
+WDF_CALL_3(155, void, WdfIoQueueStop, WDFQUEUE, queue, PVOID, stopped, PVOID, context)
+WDF_CALL_2(158, NTSTATUS, WdfIoQueueRetrieveNextRequest, WDFQUEUE, queue, WDFREQUEST *, request)
+WDF_CALL_3(163, void, WdfIoQueueDrain, WDFQUEUE, queue, PVOID, drained, PVOID, context)
+WDF_CALL_3(165, void, WdfIoQueuePurge, WDFQUEUE, queue, PVOID, purged, PVOID, context)
+WDF_CALL_1(256, NTSTATUS, WdfRequestUnmarkCancelable, WDFREQUEST, request)
+WDF_CALL_1(257, BOOLEAN, WdfRequestIsCanceled, WDFREQUEST, request)
+WDF_CALL_3(265, void, WdfRequestCompleteWithInformation, WDFREQUEST, request, NTSTATUS, status,
+           ULONG_PTR, information)
+WDF_CALL_2(266, void, WdfRequestGetParameters, WDFREQUEST, request, WDF_REQUEST_PARAMETERS *,
+           parameters)
+WDF_CALL_4(269, NTSTATUS, WdfRequestRetrieveInputBuffer, WDFREQUEST, request, SIZE_T, minimum,
+           PVOID *, buffer, SIZE_T *, length)
+WDF_CALL_4(270, NTSTATUS, WdfRequestRetrieveOutputBuffer, WDFREQUEST, request, SIZE_T, minimum,
+           PVOID *, buffer, SIZE_T *, length)
+WDF_CALL_2(281, NTSTATUS, WdfRequestForwardToIoQueue, WDFREQUEST, request, WDFQUEUE, queue)
+WDF_CALL_2(284, void, WdfRequestStopAcknowledge, WDFREQUEST, request, BOOLEAN, requeue)
+WDF_CALL_2(393, NTSTATUS, WdfRequestMarkCancelableEx, WDFREQUEST, request, WDF_REQUEST_CANCEL,
+           cancel)
 WDF_CALL_2(263, void, WdfRequestComplete, WDFREQUEST, request, NTSTATUS, status)
 WDF_CALL_1(285, PIRP, WdfRequestWdmGetIrp, WDFREQUEST, request)
+
+/* Deferred work and locks. */
+WDF_CALL_3(111, NTSTATUS, WdfDpcCreate, WDF_DPC_CONFIG *, config, WDF_OBJECT_ATTRIBUTES *,
+           attributes, WDFDPC *, dpc)
+WDF_CALL_1(112, BOOLEAN, WdfDpcEnqueue, WDFDPC, dpc)
+WDF_CALL_2(113, BOOLEAN, WdfDpcCancel, WDFDPC, dpc, BOOLEAN, wait)
+WDF_CALL_2(312, NTSTATUS, WdfWaitLockCreate, WDF_OBJECT_ATTRIBUTES *, attributes, WDFWAITLOCK *,
+           lock)
+WDF_CALL_2(313, NTSTATUS, WdfWaitLockAcquire, WDFWAITLOCK, lock, LONGLONG *, timeout)
+WDF_CALL_1(314, void, WdfWaitLockRelease, WDFWAITLOCK, lock)
+WDF_CALL_2(315, NTSTATUS, WdfSpinLockCreate, WDF_OBJECT_ATTRIBUTES *, attributes, WDFSPINLOCK *,
+           lock)
+WDF_CALL_1(316, void, WdfSpinLockAcquire, WDFSPINLOCK, lock)
+WDF_CALL_1(317, void, WdfSpinLockRelease, WDFSPINLOCK, lock)
+WDF_CALL_3(318, NTSTATUS, WdfTimerCreate, WDF_TIMER_CONFIG *, config, WDF_OBJECT_ATTRIBUTES *,
+           attributes, WDFTIMER *, timer)
+WDF_CALL_2(319, BOOLEAN, WdfTimerStart, WDFTIMER, timer, LONGLONG, due_time)
+WDF_CALL_2(320, BOOLEAN, WdfTimerStop, WDFTIMER, timer, BOOLEAN, wait)
+WDF_CALL_3(379, NTSTATUS, WdfWorkItemCreate, WDF_WORKITEM_CONFIG *, config, WDF_OBJECT_ATTRIBUTES *,
+           attributes, WDFWORKITEM *, item)
+WDF_CALL_1(380, void, WdfWorkItemEnqueue, WDFWORKITEM, item)
+WDF_CALL_1(382, void, WdfWorkItemFlush, WDFWORKITEM, item)
+
+/* Registry, interfaces and the bus. */
+WDF_CALL_5(48, NTSTATUS, WdfDeviceOpenRegistryKey, WDFDEVICE, device, ULONG, kind, ACCESS_MASK,
+           access, WDF_OBJECT_ATTRIBUTES *, attributes, WDFKEY *, key)
+WDF_CALL_3(77, NTSTATUS, WdfDeviceCreateDeviceInterface, WDFDEVICE, device, const GUID *,
+           interface_class, PUNICODE_STRING, reference)
+WDF_CALL_4(78, void, WdfDeviceSetDeviceInterfaceState, WDFDEVICE, device, const GUID *,
+           interface_class, PUNICODE_STRING, reference, BOOLEAN, enable)
+WDF_CALL_4(119, NTSTATUS, WdfDriverOpenParametersRegistryKey, WDFDRIVER, driver, ACCESS_MASK,
+           access, WDF_OBJECT_ATTRIBUTES *, attributes, WDFKEY *, key)
+WDF_CALL_6(131, NTSTATUS, WdfFdoQueryForInterface, WDFDEVICE, device, const GUID *, interface_type,
+           PINTERFACE, bus, USHORT, size, USHORT, version, PVOID, specific)
+WDF_CALL_1(231, void, WdfRegistryClose, WDFKEY, key)
+WDF_CALL_3(240, NTSTATUS, WdfRegistryQueryULong, WDFKEY, key, PUNICODE_STRING, name, ULONG *, value)
+WDF_CALL_3(246, NTSTATUS, WdfRegistryAssignULong, WDFKEY, key, PUNICODE_STRING, name, ULONG, value)
 
 /* Resources. */
 WDF_CALL_1(304, ULONG, WdfCmResourceListGetCount, WDFCMRESLIST, list)

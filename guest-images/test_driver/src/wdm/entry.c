@@ -47,6 +47,16 @@ void front_dereference_object(void *object)
     UNREFERENCED_PARAMETER(object);
 }
 
+void front_release_request(struct slot *slot)
+{
+    UNREFERENCED_PARAMETER(slot);
+}
+
+void front_release_sent(struct slot *slot)
+{
+    UNREFERENCED_PARAMETER(slot);
+}
+
 static NTSTATUS complete(PIRP irp, NTSTATUS status)
 {
     irp->IoStatus.Status = status;
