@@ -291,7 +291,7 @@ pub(super) extern "win64" fn io_reuse_irp(irp: u64, status: NtStatus) {
 }
 
 /// `IoCancelIrp` (wdm.h). IRQL <= DISPATCH_LEVEL. TRUE where a cancel routine was there and has run.
-pub(super) extern "win64" fn io_cancel_irp(irp: u64) -> u8 {
+pub(crate) extern "win64" fn io_cancel_irp(irp: u64) -> u8 {
     verifier::at_most_dispatch("IoCancelIrp");
     let irp: &Irp = shared(irp);
     irp.cancel.set(1);

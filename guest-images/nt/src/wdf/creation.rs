@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use super::attributes::{Attributes, ExecutionLevel, Scope};
 use super::object::{self, Handle};
-use super::{globals, lock};
+use super::{device, globals, lock};
 use crate::ntoskrnl::shared::{shared, write_u64};
 use crate::ntoskrnl::status::{self, NtStatus};
 
@@ -31,8 +31,7 @@ pub(super) fn parent_or_driver(
 /// The object itself or the nearest one above it that is a WDFDEVICE.
 #[must_use]
 pub(super) fn device_above(handle: Handle) -> Option<Handle> {
-    let mut line = core::iter::successors(Some(handle), |handle| object::parent_of(*handle));
-    line.find(|handle| object::kind_of(*handle).is_some_and(|kind| kind.name == "WDFDEVICE"))
+    object::nearest(handle, &device::KIND)
 }
 
 /// The object whose lock guards the callbacks of a timer, DPC or work item below `parent` that asks for

@@ -7,7 +7,6 @@ use super::*;
 use crate::ke::irql;
 use crate::ntoskrnl::shared::address_of;
 
-static DEVICE: Kind = Kind::new("WDFDEVICE");
 static LAST: AtomicU64 = AtomicU64::new(0);
 
 extern "win64" fn note(dpc: u64) {
@@ -17,7 +16,8 @@ extern "win64" fn note(dpc: u64) {
 
 #[test]
 fn dpc_runs_with_its_handle_and_a_cancelled_one_does_not() {
-    let device = object::create(&DEVICE, &Attributes::NONE, None).expect("memory");
+    let device =
+        object::create(&super::super::device::KIND, &Attributes::NONE, None).expect("memory");
     let callback = (note as *const ()).expose_provenance() as u64;
     let config = [0x18, callback, 0].map(Cell::new);
     let attributes = [0x38, 0, 0, 1 | (1 << 32), device.raw(), 0, 0].map(Cell::new);

@@ -135,6 +135,21 @@ pub fn guarded<R>(handle: Handle, body: impl FnOnce() -> R) -> R {
     result
 }
 
+/// As [`guarded`], without the lock where this thread holds it already.
+pub fn guarded_unless_held<R>(handle: Handle, body: impl FnOnce() -> R) -> R {
+    if guard_of(handle).is_some_and(is_held_here) {
+        return body();
+    }
+    guarded(handle, body)
+}
+
+/// Whether this thread holds the lock of an object.
+#[must_use]
+pub fn is_held_here(handle: Handle) -> bool {
+    let thread = processor::current_thread().max(1);
+    LOCKS.with(handle, |lock| lock.owner == thread) == Some(true)
+}
+
 fn invalid(function: &str, handle: Handle, what: &str) -> ! {
     violation::raise(
         "wdf-lock-invalid",

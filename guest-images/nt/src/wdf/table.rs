@@ -5,8 +5,9 @@
 use super::names::{FUNCTION_COUNT, REPORTS};
 use super::{
     collection, common_buffer, device, device_functions, device_init_functions as device_init,
-    dma_enabler, dpc, driver, interrupt_functions as interrupt, memory, object_functions,
-    resource_list, spin_lock, string, timer, wait_lock, work_item,
+    dma_enabler, dpc, driver, file_object, interrupt_functions as interrupt, memory,
+    object_functions, queue_functions, request_buffers, request_functions, resource_list,
+    spin_lock, string, timer, wait_lock, work_item,
 };
 
 /// The table as drivers see it: addresses of code.
@@ -96,6 +97,8 @@ functions! {
     87 WdfDeviceSetFailed => device_functions::set_failed;
     88 WdfDeviceStopIdleNoTrack => device_functions::stop_idle;
     89 WdfDeviceResumeIdleNoTrack => device_functions::resume_idle;
+    92 WdfDeviceGetDefaultQueue => queue_functions::default_queue;
+    93 WdfDeviceConfigureRequestDispatching => queue_functions::configure_dispatching;
     94 WdfDmaEnablerCreate => dma_enabler::create;
     95 WdfDmaEnablerGetMaximumLength => dma_enabler::maximum_length;
     96 WdfDmaEnablerGetMaximumScatterGatherElements => dma_enabler::maximum_elements;
@@ -116,6 +119,9 @@ functions! {
     128 WdfFdoInitSetEventCallbacks => device_init::set_fdo_callbacks;
     129 WdfFdoInitSetFilter => device_init::set_filter;
     131 WdfFdoQueryForInterface => device_functions::query_for_interface;
+    138 WdfFileObjectGetFlags => file_object::flags;
+    139 WdfFileObjectGetDevice => file_object::device;
+    140 WdfFileObjectWdmGetFileObject => file_object::wdm_file_object;
     141 WdfInterruptCreate => interrupt::create;
     142 WdfInterruptQueueDpcForIsr => interrupt::queue_dpc;
     143 WdfInterruptSynchronize => interrupt::synchronize;
@@ -127,6 +133,21 @@ functions! {
     149 WdfInterruptGetInfo => interrupt::info;
     150 WdfInterruptSetPolicy => interrupt::set_policy;
     151 WdfInterruptGetDevice => interrupt::device_of;
+    152 WdfIoQueueCreate => queue_functions::create;
+    153 WdfIoQueueGetState => queue_functions::state;
+    154 WdfIoQueueStart => queue_functions::start;
+    155 WdfIoQueueStop => queue_functions::stop;
+    156 WdfIoQueueStopSynchronously => queue_functions::stop_synchronously;
+    157 WdfIoQueueGetDevice => queue_functions::device;
+    158 WdfIoQueueRetrieveNextRequest => queue_functions::retrieve_next;
+    159 WdfIoQueueRetrieveRequestByFileObject => queue_functions::retrieve_by_file_object;
+    160 WdfIoQueueFindRequest => queue_functions::find_request;
+    161 WdfIoQueueRetrieveFoundRequest => queue_functions::retrieve_found;
+    162 WdfIoQueueDrainSynchronously => queue_functions::drain_synchronously;
+    163 WdfIoQueueDrain => queue_functions::drain;
+    164 WdfIoQueuePurgeSynchronously => queue_functions::purge_synchronously;
+    165 WdfIoQueuePurge => queue_functions::purge;
+    166 WdfIoQueueReadyNotify => queue_functions::ready_notify;
     192 WdfMemoryCreate => memory::create;
     193 WdfMemoryCreatePreallocated => memory::create_preallocated;
     194 WdfMemoryGetBuffer => memory::buffer;
@@ -141,6 +162,31 @@ functions! {
     207 WdfObjectCreate => object_functions::create;
     208 WdfObjectDelete => object_functions::delete;
     209 WdfObjectQuery => object_functions::query;
+    254 WdfRequestGetStatus => request_functions::status;
+    255 WdfRequestMarkCancelable => request_functions::mark_cancelable;
+    256 WdfRequestUnmarkCancelable => request_functions::unmark_cancelable;
+    257 WdfRequestIsCanceled => request_functions::is_canceled;
+    263 WdfRequestComplete => request_functions::complete;
+    264 WdfRequestCompleteWithPriorityBoost => request_functions::complete_with_boost;
+    265 WdfRequestCompleteWithInformation => request_functions::complete_with_information;
+    266 WdfRequestGetParameters => request_functions::parameters;
+    267 WdfRequestRetrieveInputMemory => request_buffers::input_memory;
+    268 WdfRequestRetrieveOutputMemory => request_buffers::output_memory;
+    269 WdfRequestRetrieveInputBuffer => request_buffers::input_buffer;
+    270 WdfRequestRetrieveOutputBuffer => request_buffers::output_buffer;
+    271 WdfRequestRetrieveInputWdmMdl => request_buffers::input_mdl;
+    272 WdfRequestRetrieveOutputWdmMdl => request_buffers::output_mdl;
+    273 WdfRequestRetrieveUnsafeUserInputBuffer => request_buffers::unsafe_user_input_buffer;
+    274 WdfRequestRetrieveUnsafeUserOutputBuffer => request_buffers::unsafe_user_output_buffer;
+    275 WdfRequestSetInformation => request_functions::set_information;
+    276 WdfRequestGetInformation => request_functions::information;
+    277 WdfRequestGetFileObject => request_functions::file_object;
+    280 WdfRequestGetRequestorMode => request_functions::requestor_mode;
+    281 WdfRequestForwardToIoQueue => request_functions::forward;
+    282 WdfRequestGetIoQueue => request_functions::io_queue;
+    283 WdfRequestRequeue => request_functions::requeue;
+    284 WdfRequestStopAcknowledge => request_functions::stop_acknowledge;
+    285 WdfRequestWdmGetIrp => request_functions::wdm_irp;
     304 WdfCmResourceListGetCount => resource_list::count;
     305 WdfCmResourceListGetDescriptor => resource_list::descriptor;
     308 WdfStringCreate => string::create;
@@ -165,9 +211,12 @@ functions! {
     384 WdfDmaEnablerGetFragmentLength => dma_enabler::fragment_length;
     385 WdfDmaEnablerWdmGetDmaAdapter => dma_enabler::wdm_adapter;
     389 WdfInterruptSetExtendedPolicy => interrupt::set_extended_policy;
+    393 WdfRequestMarkCancelableEx => request_functions::mark_cancelable_ex;
     403 WdfDeviceInitSetRemoveLockOptions => device_init::set_remove_lock_options;
     416 WdfInterruptQueueWorkItemForIsr => interrupt::queue_work_item;
     417 WdfInterruptTryToAcquireLock => interrupt::try_to_acquire_lock;
+    418 WdfIoQueueStopAndPurge => queue_functions::stop_and_purge;
+    419 WdfIoQueueStopAndPurgeSynchronously => queue_functions::stop_and_purge_synchronously;
     428 WdfInterruptReportActive => interrupt::report_activity;
     429 WdfInterruptReportInactive => interrupt::report_activity;
     432 WdfDeviceInitSetIoTypeEx => device_init::set_io_type_ex;

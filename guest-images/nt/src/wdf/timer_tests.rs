@@ -10,10 +10,8 @@ use crate::ntoskrnl::shared::address_of;
 /// An hour from now.
 const LATER: i64 = -36_000_000_000;
 
-static DEVICE: Kind = Kind::new("WDFDEVICE");
-
 fn device() -> Handle {
-    object::create(&DEVICE, &Attributes::NONE, None).expect("memory")
+    object::create(&super::super::device::KIND, &Attributes::NONE, None).expect("memory")
 }
 
 /// WDF_OBJECT_ATTRIBUTES with a parent and an execution level.

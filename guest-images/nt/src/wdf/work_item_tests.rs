@@ -8,11 +8,6 @@ use super::*;
 use crate::ke::irql;
 use crate::ntoskrnl::shared::address_of;
 
-static DEVICE: Kind = Kind {
-    on_destroy: lock::detach,
-    ..Kind::new("WDFDEVICE")
-};
-
 static OTHER: Kind = Kind::new("WDFOBJECT");
 
 fn device(scope: Scope) -> Handle {
@@ -20,7 +15,7 @@ fn device(scope: Scope) -> Handle {
         scope,
         ..Attributes::NONE
     };
-    let device = object::create(&DEVICE, &attributes, None).expect("memory");
+    let device = object::create(&super::super::device::KIND, &attributes, None).expect("memory");
     assert!(lock::attach(device));
     device
 }
