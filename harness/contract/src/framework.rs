@@ -197,3 +197,77 @@ impl CommonBufferConfig {
         [self.size.to_le_bytes(), self.alignment_mask.to_le_bytes()].concat()
     }
 }
+
+/// WDF_IO_QUEUE_DISPATCH_TYPE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueDispatch {
+    /// One request at a time.
+    Sequential,
+    /// As many as there are.
+    Parallel,
+    /// None: the driver retrieves them.
+    Manual,
+}
+
+/// WDF_IO_QUEUE_CONFIG with the driver's callbacks for new requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueConfig {
+    /// How requests are handed out.
+    pub dispatch: QueueDispatch,
+    /// Whether it is the device's default queue.
+    pub is_default: bool,
+    /// Whether requests wait while the device is not in D0; `None` is the framework's choice.
+    pub power_managed: Option<bool>,
+}
+
+impl QueueConfig {
+    /// A queue that the device's power does not hold up.
+    #[must_use]
+    pub const fn new(dispatch: QueueDispatch, is_default: bool) -> Self {
+        Self {
+            dispatch,
+            is_default,
+            power_managed: Some(false),
+        }
+    }
+
+    /// The structure as the driver passes it; a manual queue has no callbacks for new requests.
+    #[must_use]
+    pub fn to_bytes(self) -> Vec<u8> {
+        const SIZE: u32 = 0x60;
+        let dispatch: u32 = match self.dispatch {
+            QueueDispatch::Sequential => 1,
+            QueueDispatch::Parallel => 2,
+            QueueDispatch::Manual => 3,
+        };
+        let power_managed: u32 = match self.power_managed {
+            Some(false) => 0,
+            Some(true) => 1,
+            None => 2,
+        };
+        let mut bytes = vec![0_u8; SIZE as usize];
+        bytes[0x00..0x04].copy_from_slice(&SIZE.to_le_bytes());
+        bytes[0x04..0x08].copy_from_slice(&dispatch.to_le_bytes());
+        bytes[0x08..0x0c].copy_from_slice(&power_managed.to_le_bytes());
+        bytes[0x0d] = u8::from(self.is_default);
+        if self.dispatch != QueueDispatch::Manual {
+            // EvtIoRead, EvtIoWrite, EvtIoDeviceControl, EvtIoInternalDeviceControl.
+            for callback in bytes[0x18..0x38].chunks_exact_mut(8) {
+                callback.copy_from_slice(&CALLBACK.to_le_bytes());
+            }
+        }
+        if self.power_managed != Some(false) {
+            // EvtIoStop, EvtIoResume.
+            for callback in bytes[0x38..0x48].chunks_exact_mut(8) {
+                callback.copy_from_slice(&CALLBACK.to_le_bytes());
+            }
+        }
+        // EvtIoCanceledOnQueue.
+        bytes[0x48..0x50].copy_from_slice(&CALLBACK.to_le_bytes());
+        if self.dispatch == QueueDispatch::Parallel {
+            // NumberOfPresentedRequests: no limit.
+            bytes[0x50..0x54].copy_from_slice(&u32::MAX.to_le_bytes());
+        }
+        bytes
+    }
+}

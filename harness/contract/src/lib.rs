@@ -29,7 +29,10 @@ pub use cases::{SUITES, Suite, cases};
 pub use device_description::DeviceDescription;
 pub use extended_config::{ExtendedConfig, HardwareAccess};
 pub use finding::{CaseEnd, Finding};
-pub use framework::{CommonBufferConfig, DmaProfile, EnablerConfig, ObjectAttributes, Parent};
+pub use framework::{
+    CommonBufferConfig, DmaProfile, EnablerConfig, ObjectAttributes, Parent, QueueConfig,
+    QueueDispatch,
+};
 pub use nt_status::NtStatus;
 pub use profile::{
     Bounce, DEFAULT_PROFILE, DriverKind, EarlyProgram, GuestMemory, Profile, SgCallback, Stop,
@@ -40,4 +43,6 @@ pub use rig::{
 };
 pub use rule::{Certainty, FAMILIES, Family, Rule, rule, rules};
 pub use severity::Severity;
-pub use step::{Creation, Routine, Step, StepResult, Transfer, TransferMode};
+pub use step::{
+    Creation, Deferred, QueueMode, Request, Routine, Step, StepResult, Transfer, TransferMode,
+};

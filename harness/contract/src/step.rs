@@ -2,6 +2,7 @@
 
 mod allocation;
 mod kmdf;
+mod kmdf_io;
 mod sources;
 
 use dmarig_abi::operation::{self as op, Operation, OperationResult};
@@ -12,6 +13,7 @@ use crate::nt_status::NtStatus;
 
 pub use allocation::Routine;
 pub use kmdf::Creation;
+pub use kmdf_io::{Deferred, QueueMode, Request};
 
 /// How the driver starts a transfer and learns of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -60,11 +60,7 @@ static NTSTATUS initialize(struct kmdf_device *device, enum device_role role, WD
     device->handle = handle;
     NTSTATUS status = interrupt_create_all(device);
     if (NT_SUCCESS(status) && role == ROLE_CONTROL) {
-        NTSTATUS queued = create_queue(device);
-        if (!NT_SUCCESS(queued)) {
-            /* All else works; programs of the dispatch context time out. */
-            LOG("no queue (0x%08lx)\n", queued);
-        }
+        status = create_queue(device);
     }
     if (NT_SUCCESS(status) && !device_enlist(&device->shared)) {
         status = STATUS_INSUFFICIENT_RESOURCES;

@@ -31,7 +31,7 @@ impl Creation {
         }
     }
 
-    fn apply(self, mut step: Step) -> Step {
+    pub(super) fn apply(self, mut step: Step) -> Step {
         let flags = [
             (self.attributes.is_some(), kmdf::KMDF_FLAG_ATTRIBUTES),
             (self.null_config, kmdf::KMDF_FLAG_NULL_CONFIG),
@@ -52,7 +52,7 @@ impl Creation {
 }
 
 /// A step on one object.
-fn on(opcode: u16, object: u32, arg: [u64; 5]) -> Step {
+pub(super) fn on(opcode: u16, object: u32, arg: [u64; 5]) -> Step {
     step(opcode, op::SLOT_NONE, object, 0, arg)
 }
 
