@@ -6,7 +6,9 @@ use super::shared::address_of;
 use super::status::{self, NtStatus};
 use super::verifier;
 use crate::arch::win64::Routine;
+use crate::ke::irql;
 use crate::memory::{self, Access};
+use crate::wdf::violation::check_return_level;
 
 /// Calls the entry point of an image.
 pub(crate) fn entry(routine: u64, driver: &DriverObject, registry_path: u64) -> NtStatus {
@@ -104,9 +106,12 @@ pub(crate) fn event(routine: u64, role: &str, arguments: &[u64]) -> Option<u64> 
     let routine = Routine::new(routine).filter(|routine| is_code(*routine, role))?;
     let argument = |idx: usize| arguments.get(idx).copied().unwrap_or(0);
     let [a, b, c, d, e, f] = [0, 1, 2, 3, 4, 5].map(argument);
+    let level = irql::current();
     // SAFETY: the driver gave this routine for this role, whose arguments these are; surplus ones are ignored
     // by the convention. No kernel lock is held where drivers are called.
-    Some(unsafe { routine.call6(a, b, c, d, e, f) })
+    let result = unsafe { routine.call6(a, b, c, d, e, f) };
+    check_return_level(role, level);
+    Some(result)
 }
 
 /// The NTSTATUS that a callback gave; one that is not there has succeeded.

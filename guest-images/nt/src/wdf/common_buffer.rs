@@ -6,15 +6,14 @@ use super::attributes::{Attributes, Rules};
 use super::dma_enabler::{self, Direction};
 use super::family::Family;
 use super::object::{self, Handle, Kind};
-use super::violation::{not_null, reason};
+use super::violation::{check_level, not_null};
 use super::{globals, tree};
 use crate::hal_dma::operations;
-use crate::ke::irql::{self, PASSIVE_LEVEL};
+use crate::ke::irql::PASSIVE_LEVEL;
 use crate::log;
 use crate::ntoskrnl::kernel_memory;
 use crate::ntoskrnl::shared::{read_u64, shared, write_u64};
 use crate::ntoskrnl::status::{self, NtStatus};
-use crate::ntoskrnl::verifier::{self, Documented};
 
 const TAG: u32 = u32::from_le_bytes(*b"WdfB");
 /// Size of WDF_COMMON_BUFFER_CONFIG.
@@ -79,7 +78,7 @@ pub(super) extern "win64" fn create(
 }
 
 /// `WdfCommonBufferCreateWithConfig` (wdfcommonbuffer.h): the checks come in the order of KD-9. IRQL PASSIVE_LEVEL
-/// (0x10D/0xE with `verifier=on`, and STATUS_INVALID_DEVICE_REQUEST). STATUS_SUCCESS, STATUS_INFO_LENGTH_MISMATCH,
+/// (else STATUS_INVALID_DEVICE_REQUEST with `verifier=on`). STATUS_SUCCESS, STATUS_INFO_LENGTH_MISMATCH,
 /// STATUS_INVALID_PARAMETER for length 0, STATUS_INTEGER_OVERFLOW, STATUS_INSUFFICIENT_RESOURCES, or what
 /// [`Attributes::read`] says; a parent is not allowed (KD-10).
 pub(super) extern "win64" fn create_with_config(
@@ -116,17 +115,8 @@ fn finish(
     [len_bytes, attributes, out]: [u64; 3],
     mask: Option<u32>,
 ) -> NtStatus {
-    if irql::current() > PASSIVE_LEVEL {
-        let level = irql::current();
-        verifier::violation(
-            "wdf-irql",
-            format_args!("{function} at IRQL {level}, at most 0 is allowed"),
-            Documented {
-                code: super::violation::WDF_VIOLATION,
-                parameters: [reason::IRQL_MISMATCH, level.into(), 0, 0],
-            },
-        );
-        return status::INVALID_DEVICE_REQUEST;
+    if let Err(status) = check_level(function, PASSIVE_LEVEL) {
+        return status;
     }
     if len_bytes == 0 {
         return status::INVALID_PARAMETER;

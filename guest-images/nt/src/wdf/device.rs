@@ -6,7 +6,7 @@ use super::attributes::{Attributes, ParentRule, Rules};
 use super::device_init::{self, DeviceInit, IoType, PnpPower};
 use super::family::Family;
 use super::object::{self, Handle, Kind};
-use super::violation::{at_most, not_null};
+use super::violation::{check_level, not_null};
 use super::{io_package, lock, pnp, power, tree};
 use crate::ke::irql::PASSIVE_LEVEL;
 use crate::ntoskrnl::driver as call;
@@ -141,7 +141,9 @@ pub(super) extern "win64" fn create(
     not_null(function, "*DeviceInit", number);
     not_null(function, "Device", out);
     write_u64(out, 0);
-    at_most(function, PASSIVE_LEVEL);
+    if let Err(status) = check_level(function, PASSIVE_LEVEL) {
+        return status;
+    }
     let Some(init) = device_init::with(function, number, |init| init.clone()) else {
         return status::INVALID_PARAMETER;
     };

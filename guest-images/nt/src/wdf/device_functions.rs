@@ -3,7 +3,7 @@
 use super::device::{self, KIND};
 use super::object::{self, Handle};
 use super::pnp;
-use super::violation::{at_most, not_null};
+use super::violation::{at_most, check_level, not_null};
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::ntoskrnl::objects::{IRP_MJ_PNP, UnicodeString};
 use crate::ntoskrnl::shared::{counted_string, counted_text, read_bytes, shared, write_bytes};
@@ -140,7 +140,9 @@ pub(super) extern "win64" fn create_interface(
     let function = "WdfDeviceCreateDeviceInterface";
     let handle = object::check(function, device, &KIND);
     not_null(function, "InterfaceClassGUID", class);
-    at_most(function, PASSIVE_LEVEL);
+    if let Err(status) = check_level(function, PASSIVE_LEVEL) {
+        return status;
+    }
     let string = kernel_memory::allocate(size_of::<UnicodeString>() as u64, TAG);
     let pdo = device::with(handle, |device| device.init.pdo);
     let (Some(string), Some(pdo)) = (string, pdo) else {
@@ -207,7 +209,9 @@ pub(super) extern "win64" fn create_symbolic_link(
     let function = "WdfDeviceCreateSymbolicLink";
     let handle = object::check(function, device, &KIND);
     not_null(function, "SymbolicLinkName", name);
-    at_most(function, PASSIVE_LEVEL);
+    if let Err(status) = check_level(function, PASSIVE_LEVEL) {
+        return status;
+    }
     let text = counted_text(name);
     let has_link = device::with(handle, |device| device.symbolic_link != 0);
     if text.is_empty() || has_link != Some(false) {
@@ -307,7 +311,9 @@ pub(super) extern "win64" fn query_for_interface(
     let handle = object::check(function, device, &KIND);
     not_null(function, "InterfaceType", kind);
     not_null(function, "Interface", interface);
-    at_most(function, PASSIVE_LEVEL);
+    if let Err(status) = check_level(function, PASSIVE_LEVEL) {
+        return status;
+    }
     let Some(pdo) = device::with(handle, |device| device.init.pdo) else {
         return status::NO_SUCH_DEVICE;
     };

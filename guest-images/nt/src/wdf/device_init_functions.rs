@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use super::attributes::{Attributes, Rules};
 use super::device_init::{self, FileObjectConfig, IoType, PnpPowerCallbacks, report_size, with};
-use super::violation::{at_most, not_null};
+use super::violation::{at_most, check_level, not_null};
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::ntoskrnl::io_names;
 use crate::ntoskrnl::shared::{counted_string, read_u64, shared};
@@ -122,7 +122,9 @@ pub(super) extern "win64" fn set_device_type(_globals: u64, init: u64, device_ty
 pub(super) extern "win64" fn assign_name(_globals: u64, init: u64, name: u64) -> NtStatus {
     let function = "WdfDeviceInitAssignName";
     not_null(function, "DeviceInit", init);
-    at_most(function, PASSIVE_LEVEL);
+    if let Err(status) = check_level(function, PASSIVE_LEVEL) {
+        return status;
+    }
     let name = counted_string(name);
     set(with(function, init, |init| init.name = name))
 }
@@ -131,7 +133,9 @@ pub(super) extern "win64" fn assign_name(_globals: u64, init: u64, name: u64) ->
 pub(super) extern "win64" fn assign_sddl(_globals: u64, init: u64, sddl: u64) -> NtStatus {
     let function = "WdfDeviceInitAssignSDDLString";
     not_null(function, "DeviceInit", init);
-    at_most(function, PASSIVE_LEVEL);
+    if let Err(status) = check_level(function, PASSIVE_LEVEL) {
+        return status;
+    }
     set(with(function, init, |init| init.has_security = sddl != 0))
 }
 

@@ -6,7 +6,7 @@ use super::attributes::{Attributes, Rules};
 use super::dma_profile::{AdapterRequest, Config, DESCRIPTION_BYTES};
 use super::family::Family;
 use super::object::{self, Handle, Kind};
-use super::violation::{at_most, not_null};
+use super::violation::{check_level, not_null};
 use super::{device, globals, tree};
 use crate::hal_dma;
 use crate::hal_dma::operations;
@@ -138,7 +138,9 @@ pub(super) extern "win64" fn create(
 ) -> NtStatus {
     let function = "WdfDmaEnablerCreate";
     let device = object::check(function, device, &device::KIND);
-    at_most(function, PASSIVE_LEVEL);
+    if let Err(status) = check_level(function, PASSIVE_LEVEL) {
+        return status;
+    }
     not_null(function, "DmaEnablerHandle", out);
     not_null(function, "Config", config);
     write_u64(out, 0);
@@ -284,8 +286,7 @@ pub(super) extern "win64" fn maximum_elements(_globals: u64, enabler: u64) -> u6
 pub(super) extern "win64" fn set_maximum_elements(_globals: u64, enabler: u64, elements: u64) {
     let function = "WdfDmaEnablerSetMaximumScatterGatherElements";
     let handle = object::check(function, enabler, &KIND);
-    at_most(function, PASSIVE_LEVEL);
-    if elements != 0 {
+    if elements != 0 && check_level(function, PASSIVE_LEVEL).is_ok() {
         with(handle, |enabler| {
             enabler.maximum_elements = elements.min(UNLIMITED)
         });
@@ -316,4 +317,28 @@ fn adapter_of(function: &str, enabler: u64, direction: u32) -> Option<Adapter> {
         );
     }
     enabler.adapter(direction?)
+}
+
+/// An enabler that holds no adapter, for tests of the power callbacks.
+#[cfg(test)]
+pub(super) fn insert_without_adapter(device: Handle, globals: u64, callbacks: [u64; 6]) {
+    let request = AdapterRequest {
+        version: 2,
+        width: 64,
+        profile: super::dma_profile::Profile::ScatterGather64,
+        maximum_length: 0x1000,
+        requires_single_transfer: false,
+    };
+    let handle = object::create(&KIND, &Attributes::NONE, Some(device)).expect("memory");
+    let enabler = Enabler {
+        globals,
+        device,
+        request,
+        adapters: [None; 2],
+        maximum_elements: UNLIMITED,
+        alignment: 0,
+        callbacks,
+        has_failed: [false; 2],
+    };
+    ENABLERS.insert(handle, enabler);
 }

@@ -5,7 +5,7 @@ use core::cell::Cell;
 use super::attributes::{Attributes, ParentRule, Rules};
 use super::family::Family;
 use super::object::{self, Handle, Kind};
-use super::violation::{at_most, not_null};
+use super::violation::{at_most, check_level, not_null};
 use super::{device, globals, tree};
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::ntoskrnl::driver as call;
@@ -91,7 +91,7 @@ pub(super) extern "win64" fn create(
     not_null(function, "RegistryPath", registry_path);
     not_null(function, "DriverConfig", config);
     let created = Config::read(config).and_then(|config| {
-        at_most(function, PASSIVE_LEVEL);
+        check_level(function, PASSIVE_LEVEL)?;
         make(globals, driver_object, registry_path, attributes, &config)
     });
     match created {
@@ -205,8 +205,10 @@ pub(super) fn record(handle: Handle) -> Option<Driver> {
 pub(super) extern "win64" fn registry_path(_globals: u64, driver: u64) -> u64 {
     let function = "WdfDriverGetRegistryPath";
     let handle = object::check(function, driver, &KIND);
-    at_most(function, PASSIVE_LEVEL);
-    record(handle).map_or(0, |driver| driver.registry_path)
+    match check_level(function, PASSIVE_LEVEL) {
+        Ok(()) => record(handle).map_or(0, |driver| driver.registry_path),
+        Err(_) => 0,
+    }
 }
 
 /// `WdfDriverWdmGetDriverObject` (wdfdriver.h). IRQL <= DISPATCH_LEVEL.
@@ -232,7 +234,9 @@ pub(super) extern "win64" fn is_version_available(_globals: u64, driver: u64, ve
     let function = "WdfDriverIsVersionAvailable";
     let _ = object::check(function, driver, &KIND);
     not_null(function, "VersionAvailableParams", version);
-    at_most(function, PASSIVE_LEVEL);
+    if check_level(function, PASSIVE_LEVEL).is_err() {
+        return 0;
+    }
     let word = |offset: u64| shared::<Cell<u32>>(version.wrapping_add(offset)).get();
     let is_available = word(0) == 12 && word(4) == VERSION.0 && word(8) <= VERSION.1;
     u8::from(is_available)
@@ -244,4 +248,4 @@ pub(super) extern "win64" fn register_trace_info(_driver_object: u64, _callback:
 
 #[cfg(test)]
 #[path = "driver_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -7,7 +7,7 @@ use super::*;
 use crate::ntoskrnl::shared::{address_of, narrow_text, wide_text};
 
 /// A bound client of KMDF 1.33, its driver object, and a registry path.
-fn client() -> (u64, u64, u64) {
+pub(in super::super) fn client() -> (u64, u64, u64) {
     let driver_object = kernel_memory::allocate(0x150, TAG).expect("memory");
     let extension = kernel_memory::allocate(0x28, TAG).expect("memory");
     write_u64(driver_object + 0x30, extension);

@@ -209,3 +209,7 @@ pub(super) fn free_string(string: u64) {
     rtl::rtl_free_unicode_string(string);
     kernel_memory::free(string);
 }
+
+#[cfg(test)]
+#[path = "pnp_tests.rs"]
+mod tests;

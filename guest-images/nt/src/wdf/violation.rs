@@ -5,6 +5,7 @@ use core::fmt;
 
 use crate::ke::bugcheck;
 use crate::ke::irql::{self, Irql};
+use crate::ntoskrnl::status::{self, NtStatus};
 use crate::ntoskrnl::verifier;
 
 /// WDF_VIOLATION
@@ -57,18 +58,76 @@ pub fn not_null(function: &str, parameter: &str, value: u64) {
     }
 }
 
-/// Requires an IRQL of at most `limit`. The framework looks at it under its own verifier alone (0x10D/0xE), so it
-/// is that bug check with `verifier=on` and a finding otherwise.
+/// Requires an IRQL of at most `limit`, of a function in which the framework does not look at it: a broken rule
+/// without a documented code.
 pub fn at_most(function: &str, limit: Irql) {
     let current = irql::current();
     if current > limit {
-        verifier::violation(
+        verifier::undocumented_violation(
             "wdf-irql",
             format_args!("{function} at IRQL {current}, at most {limit} is allowed"),
+        );
+    }
+}
+
+/// Requires an IRQL of at most `limit`, of a function in which the framework looks at it: a finding, and with
+/// `verifier=on` the function fails, as under the framework's own verifier.
+///
+/// # Errors
+/// STATUS_INVALID_DEVICE_REQUEST.
+pub fn check_level(function: &str, limit: Irql) -> Result<(), NtStatus> {
+    let current = irql::current();
+    if current <= limit {
+        return Ok(());
+    }
+    verifier::finding(
+        "wdf-irql-refused",
+        format_args!("{function} at IRQL {current}, at most {limit} is allowed"),
+    );
+    if verifier::is_on() {
+        return Err(status::INVALID_DEVICE_REQUEST);
+    }
+    Ok(())
+}
+
+/// A callback that came back at another IRQL than it was called at: 0x10D/0xE with the levels before and after.
+pub fn check_return_level(callback: &str, before: Irql) {
+    let after = irql::current();
+    if after != before {
+        verifier::violation(
+            "wdf-callback-irql",
+            format_args!("{callback} was called at IRQL {before} and came back at {after}"),
             verifier::Documented {
                 code: WDF_VIOLATION,
-                parameters: [reason::IRQL_MISMATCH, current.into(), limit.into(), 0],
+                parameters: [reason::IRQL_MISMATCH, before.into(), after.into(), 0],
             },
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
+
+    #[test]
+    fn checked_level_fails_the_function_and_never_stops() {
+        assert_eq!(check_level("test", PASSIVE_LEVEL), Ok(()));
+        let refused = irql::at(DISPATCH_LEVEL, || check_level("test", PASSIVE_LEVEL));
+        assert_eq!(refused, Err(status::INVALID_DEVICE_REQUEST));
+    }
+
+    #[test]
+    #[should_panic(expected = "bug check 0x10d [\n    0xe,\n    0x0,\n    0x2")]
+    fn callback_that_leaves_the_irql_raised_is_a_bug_check() {
+        let before = irql::current();
+        irql::raise(DISPATCH_LEVEL);
+        check_return_level("EvtTest", before);
+    }
+
+    #[test]
+    #[should_panic(expected = "bug check 0x10d [\n    0x4")]
+    fn null_is_a_bug_check() {
+        not_null("test", "Parameter", 0);
     }
 }
