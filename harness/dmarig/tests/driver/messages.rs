@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use contract::{DeviceDescription, Step};
+use contract::{DeviceDescription, DriverKind, Step};
 use control_api::FunctionName;
 use control_api::request::{DmaOp, DmaPath, DmaSubmit, Status};
 use control_api::response::DmaStatus;
@@ -20,8 +20,8 @@ const SEED: u64 = 0x64;
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// 64 reads of 32 KiB, then 64 writes, all handed over before the first answer is awaited.
-pub fn sixty_four_at_once() -> Result<(), Failed> {
-    let mut rig = Rig::boot(Setup::default());
+pub fn sixty_four_at_once(driver: DriverKind) -> Result<(), Failed> {
+    let mut rig = Rig::boot(Setup::of(driver));
     let description = DeviceDescription {
         maximum_length_bytes: 0x40_0000,
         ..DeviceDescription::version_3(64)

@@ -1,6 +1,6 @@
 //! The engine is quiet before memory is freed, and fresh when the device comes to D0.
 
-use contract::{DeviceDescription, Step, TransferMode};
+use contract::{DeviceDescription, DriverKind, Step, TransferMode};
 use dmarig_abi::completion::DMA_STATUS_ABORTED;
 use dmarig_abi::descriptor::{DESCRIPTOR_FLAG_MESSAGE, DMA_OP_CRC};
 use dmarig_abi::mailbox as mb;
@@ -39,8 +39,8 @@ fn write(offset: u64, width: u64, value: u64) -> Step {
 
 /// A request on each channel that nobody waits for, as one that ran out of time leaves it; then all
 /// memory is released.
-pub fn release_ends_requests() -> Result<(), Failed> {
-    let mut rig = Rig::boot(Setup::default());
+pub fn release_ends_requests(driver: DriverKind) -> Result<(), Failed> {
+    let mut rig = Rig::boot(Setup::of(driver));
     let description = DeviceDescription {
         maximum_length_bytes: 0x40_0000,
         ..DeviceDescription::version_3(64)
@@ -73,8 +73,8 @@ pub fn release_ends_requests() -> Result<(), Failed> {
 }
 
 /// The scratch register tells of a reset: on the way out of D0, and nothing is lost by it.
-pub fn reset_on_the_way_out() -> Result<(), Failed> {
-    let mut rig = Rig::boot(Setup::default());
+pub fn reset_on_the_way_out(driver: DriverKind) -> Result<(), Failed> {
+    let mut rig = Rig::boot(Setup::of(driver));
     prepare(&mut rig);
     let mark = [write(REG_SCRATCH, 4, MARK), read(REG_SCRATCH)];
     assert_eq!(rig.run(&mark).results[1].result.value[0], MARK);

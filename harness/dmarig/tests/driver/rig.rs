@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::{GuestMemory, Profile, Remapping, Step, StepResult};
+use contract::{DriverKind, GuestMemory, Profile, Remapping, Step, StepResult};
 use control_api::Client;
 use control_api::request::{MailboxCall, MailboxWaitAttached};
 use cpio::newc;
@@ -32,6 +32,8 @@ const DEADLINE_MS: u32 = 20_000;
 /// What makes a boot special.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Setup<'a> {
+    /// The driver.
+    pub driver: DriverKind,
     /// More words for the kernel's command line.
     pub words: &'a str,
     /// Text of the device file.
@@ -40,6 +42,27 @@ pub struct Setup<'a> {
     pub add_device: &'a [Step],
     /// As above.
     pub start_device: &'a [Step],
+}
+
+impl Setup<'_> {
+    /// Nothing but the driver.
+    pub const fn of(driver: DriverKind) -> Self {
+        Self {
+            driver,
+            words: "",
+            device_file: None,
+            add_device: &[],
+            start_device: &[],
+        }
+    }
+
+    /// The driver's file name.
+    const fn image(self) -> &'static str {
+        match self.driver {
+            DriverKind::Wdm => "dmarig.sys",
+            DriverKind::Kmdf => "dmarig-kmdf.sys",
+        }
+    }
 }
 
 /// A booted guest whose driver reads the mailbox. Dropping it ends the processes.
@@ -100,7 +123,7 @@ impl Rig {
             memory_mib: nt::memory_mib(GuestMemory::Low),
             kernel: image("nt-kernel.elf"),
             initrd: Some(path("boot.cpio")),
-            append: nt::command_line(Remapping::On, &Profile::DEFAULT, "dmarig.sys", None)
+            append: nt::command_line(Remapping::On, &Profile::DEFAULT, setup.image(), None)
                 + " "
                 + setup.words,
             functions: [("control", "cf"), ("dut0", "dut0")]
@@ -291,16 +314,16 @@ fn write_archive(path: &Path, setup: Setup<'_>) {
     use dmarig_abi::mailbox::{CONTEXT_ADD_DEVICE, CONTEXT_START_DEVICE};
     let program = |context, steps| mailbox::encode(context, steps).expect("a short program");
     let mut files = vec![(
-        "drivers/dmarig.sys",
-        fs::read(image("dmarig.sys")).expect("built"),
+        format!("drivers/{}", setup.image()),
+        fs::read(image(setup.image())).expect("built"),
     )];
     if !setup.add_device.is_empty() {
         let bytes = program(CONTEXT_ADD_DEVICE, setup.add_device);
-        files.push(("programs/add-device.bin", bytes));
+        files.push(("programs/add-device.bin".to_owned(), bytes));
     }
     if !setup.start_device.is_empty() {
         let bytes = program(CONTEXT_START_DEVICE, setup.start_device);
-        files.push(("programs/start-device.bin", bytes));
+        files.push(("programs/start-device.bin".to_owned(), bytes));
     }
     let mut archive = Vec::new();
     for (number, (name, content)) in (1..).zip(&files) {
