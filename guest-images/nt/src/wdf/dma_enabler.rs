@@ -328,6 +328,7 @@ pub(super) fn insert_without_adapter(device: Handle, globals: u64, callbacks: [u
         profile: super::dma_profile::Profile::ScatterGather64,
         maximum_length: 0x1000,
         requires_single_transfer: false,
+        preallocates_lists: true,
     };
     let handle = object::create(&KIND, &Attributes::NONE, Some(device)).expect("memory");
     let enabler = Enabler {

@@ -12,6 +12,7 @@ const OLD_CONFIG_BYTES: u32 = 0x40;
 pub(super) const DESCRIPTION_BYTES: usize = 0x40;
 const PCI_BUS: u32 = 5;
 /// Flags: no preallocated list, single transfers only.
+const NO_LIST_PREALLOCATION: u32 = 1;
 const REQUIRE_SINGLE_TRANSFER: u32 = 2;
 
 /// WDF_DMA_ENABLER_CONFIG.
@@ -104,6 +105,7 @@ impl Config {
             // The framework casts to ULONG.
             maximum_length: low_half(self.maximum_length),
             requires_single_transfer: is_single,
+            preallocates_lists: self.flags & NO_LIST_PREALLOCATION == 0,
         })
     }
 }
@@ -181,6 +183,8 @@ pub struct AdapterRequest {
     pub maximum_length: u32,
     /// WDF_DMA_ENABLER_CONFIG_REQUIRE_SINGLE_TRANSFER.
     pub requires_single_transfer: bool,
+    /// Whether transactions have a scatter/gather list each from the beginning (KD-19).
+    pub preallocates_lists: bool,
 }
 
 impl AdapterRequest {

@@ -5,6 +5,7 @@ use super::attributes::Attributes;
 use super::creation::give;
 use super::device;
 use super::device_init::IoType;
+use super::dma_enabler::Direction;
 use super::memory::{self, Buffer, Owner};
 use super::object::{self, Handle};
 use super::request::{self, Arrival, checked, stack_of};
@@ -254,6 +255,47 @@ fn mdl_of(function: &str, request: u64, side: Side, out: u64) -> NtStatus {
     };
     write_u64(out, mdl);
     status
+}
+
+/// The MDL and the bytes that a request has for a transfer in a direction.
+///
+/// # Errors
+/// STATUS_INVALID_DEVICE_REQUEST for a request without bytes, of the other direction, or of METHOD_NEITHER;
+/// STATUS_INSUFFICIENT_RESOURCES.
+pub(super) fn mdl_for_dma(
+    handle: Handle,
+    irp: &Irp,
+    direction: Direction,
+) -> Result<(u64, u64), NtStatus> {
+    let wants_write = direction == Direction::WriteToDevice;
+    let (side, len_bytes) = match Arrival::of_stack(stack_of(irp)) {
+        Some(Arrival::Read { len_bytes }) if !wants_write => (Side::Output, len_bytes),
+        Some(Arrival::Write { len_bytes }) if wants_write => (Side::Input, len_bytes),
+        Some(
+            Arrival::Control {
+                output,
+                input,
+                code,
+            }
+            | Arrival::InternalControl {
+                output,
+                input,
+                code,
+            },
+        ) => match code & 3 {
+            0 if wants_write => (Side::Input, input),
+            0 => (Side::Output, output),
+            // METHOD_IN_DIRECT and METHOD_OUT_DIRECT have their MDL on the output side.
+            1 if wants_write => (Side::Output, output),
+            2 if !wants_write => (Side::Output, output),
+            _ => return Err(status::INVALID_DEVICE_REQUEST),
+        },
+        _ => return Err(status::INVALID_DEVICE_REQUEST),
+    };
+    if len_bytes == 0 {
+        return Err(status::INVALID_DEVICE_REQUEST);
+    }
+    Ok((mdl(handle, irp, side)?, len_bytes))
 }
 
 fn mdl(handle: Handle, irp: &Irp, side: Side) -> Result<u64, NtStatus> {

@@ -5,9 +5,9 @@
 use super::names::{FUNCTION_COUNT, REPORTS};
 use super::{
     collection, common_buffer, device, device_functions, device_init_functions as device_init,
-    dma_enabler, dpc, driver, file_object, interrupt_functions as interrupt, memory,
-    object_functions, queue_functions, request_buffers, request_functions, resource_list,
-    spin_lock, string, timer, wait_lock, work_item,
+    dma_enabler, dma_transaction_functions as transaction, dpc, driver, file_object,
+    interrupt_functions as interrupt, memory, object_functions, queue_functions, request_buffers,
+    request_functions, resource_list, spin_lock, string, timer, wait_lock, work_item,
 };
 
 /// The table as drivers see it: addresses of code.
@@ -103,6 +103,19 @@ functions! {
     95 WdfDmaEnablerGetMaximumLength => dma_enabler::maximum_length;
     96 WdfDmaEnablerGetMaximumScatterGatherElements => dma_enabler::maximum_elements;
     97 WdfDmaEnablerSetMaximumScatterGatherElements => dma_enabler::set_maximum_elements;
+    98 WdfDmaTransactionCreate => transaction::create;
+    99 WdfDmaTransactionInitialize => transaction::initialize;
+    100 WdfDmaTransactionInitializeUsingRequest => transaction::initialize_using_request;
+    101 WdfDmaTransactionExecute => transaction::execute;
+    102 WdfDmaTransactionRelease => transaction::release;
+    103 WdfDmaTransactionDmaCompleted => transaction::dma_completed;
+    104 WdfDmaTransactionDmaCompletedWithLength => transaction::dma_completed_with_length;
+    105 WdfDmaTransactionDmaCompletedFinal => transaction::dma_completed_final;
+    106 WdfDmaTransactionGetBytesTransferred => transaction::bytes_transferred;
+    107 WdfDmaTransactionSetMaximumLength => transaction::set_maximum_length;
+    108 WdfDmaTransactionGetRequest => transaction::request;
+    109 WdfDmaTransactionGetCurrentDmaTransferLength => transaction::current_length;
+    110 WdfDmaTransactionGetDevice => transaction::device;
     111 WdfDpcCreate => dpc::create;
     112 WdfDpcEnqueue => dpc::enqueue;
     113 WdfDpcCancel => dpc::cancel;
@@ -213,6 +226,13 @@ functions! {
     389 WdfInterruptSetExtendedPolicy => interrupt::set_extended_policy;
     393 WdfRequestMarkCancelableEx => request_functions::mark_cancelable_ex;
     403 WdfDeviceInitSetRemoveLockOptions => device_init::set_remove_lock_options;
+    406 WdfDmaTransactionInitializeUsingOffset => transaction::initialize_using_offset;
+    407 WdfDmaTransactionGetTransferInfo => transaction::transfer_info;
+    410 WdfDmaTransactionSetImmediateExecution => transaction::set_immediate;
+    411 WdfDmaTransactionAllocateResources => transaction::allocate_resources;
+    413 WdfDmaTransactionFreeResources => transaction::free_resources;
+    414 WdfDmaTransactionCancel => transaction::cancel;
+    415 WdfDmaTransactionWdmGetTransferContext => transaction::transfer_context;
     416 WdfInterruptQueueWorkItemForIsr => interrupt::queue_work_item;
     417 WdfInterruptTryToAcquireLock => interrupt::try_to_acquire_lock;
     418 WdfIoQueueStopAndPurge => queue_functions::stop_and_purge;
@@ -223,6 +243,7 @@ functions! {
     433 WdfDeviceQueryPropertyEx => device_functions::query_property_ex;
     438 WdfDeviceStopIdleActual => device_functions::stop_idle;
     439 WdfDeviceResumeIdleActual => device_functions::resume_idle;
+    444 WdfDmaTransactionSetSingleTransferRequirement => transaction::set_single;
 }
 
 #[cfg(test)]
