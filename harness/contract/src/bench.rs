@@ -20,7 +20,7 @@ use crate::oracle::{self, PAGE_SIZE};
 use crate::rig::{MappingView, Remapping, Rig, RigError};
 use crate::step::{Step, StepResult};
 
-pub(crate) use exercise::Pass;
+pub(crate) use exercise::{Pass, describe_dma_status, transfer_status, went_by_message};
 pub(crate) use framework::OutPointer;
 pub(crate) use mdl::{MdlSource, frames_of};
 
@@ -342,30 +342,33 @@ impl<'r> Bench<'r> {
 }
 
 impl Bench<'_> {
-    /// Empties the slots, then resets the engine, so that nothing that this case left under way in the
-    /// device (a sabotaged one holds writes back) reaches into the next one. The reset clears the
-    /// interrupt enables, which are the driver's: they are put back.
+    /// Empties the slots and resets the engine.
     fn release_and_reset(&mut self) -> Result<Option<Finding>, RigError> {
-        let release = [
-            Step::release_all(),
-            Step::read_register(0, REG_INTERRUPT_ENABLE),
-        ];
-        let released = self.rig.run(CONTROL_THREAD, &release)?;
-        let enable = released.get(1).map_or(0, |read| read.result.value[0]);
-        let reset = [
-            Step::write_register(0, REG_CONTROL, u64::from(CONTROL_RESET)),
-            Step::write_register(0, REG_INTERRUPT_ENABLE, enable),
-        ];
-        let reset = self.rig.run(CONTROL_THREAD, &reset)?;
-        let refused = released
-            .iter()
-            .chain(&reset)
-            .find(|result| !result.is_success());
+        let results = release_and_reset(self.rig)?;
+        let refused = results.iter().find(|result| !result.is_success());
         Ok(refused.map(|result| {
             let what = "releasing what the case left, and resetting the engine";
             driver_finding(what, "success", result)
         }))
     }
+}
+
+/// Empties the slots, then resets the engine, so that nothing that was left under way in the device (a
+/// sabotaged one holds writes back) reaches into what comes next. The reset clears the interrupt enables,
+/// which are the driver's: they are put back. The first result is that of the release.
+pub(crate) fn release_and_reset(rig: &mut dyn Rig) -> Result<Vec<StepResult>, RigError> {
+    let release = [
+        Step::release_all(),
+        Step::read_register(0, REG_INTERRUPT_ENABLE),
+    ];
+    let mut results = rig.run(CONTROL_THREAD, &release)?;
+    let enable = results.get(1).map_or(0, |read| read.result.value[0]);
+    let reset = [
+        Step::write_register(0, REG_CONTROL, u64::from(CONTROL_RESET)),
+        Step::write_register(0, REG_INTERRUPT_ENABLE, enable),
+    ];
+    results.extend(rig.run(CONTROL_THREAD, &reset)?);
+    Ok(results)
 }
 
 pub(crate) fn driver_finding(what: &str, expected: &str, result: &StepResult) -> Finding {

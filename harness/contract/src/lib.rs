@@ -11,6 +11,7 @@ mod bench;
 mod case;
 mod cases;
 mod device_description;
+pub mod explore;
 mod extended_config;
 mod finding;
 mod framework;

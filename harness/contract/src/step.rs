@@ -6,6 +6,7 @@ mod kmdf_io;
 mod sources;
 
 use dmarig_abi::operation::{self as op, Operation, OperationResult};
+use serde::{Deserialize, Serialize};
 
 use crate::device_description::DeviceDescription;
 use crate::extended_config::ExtendedConfig;
@@ -16,7 +17,8 @@ pub use kmdf::Creation;
 pub use kmdf_io::{Deferred, QueueMode, Request};
 
 /// How the driver starts a transfer and learns of its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum TransferMode {
     /// Channel registers, polled.
     RegisterPoll,
@@ -86,6 +88,11 @@ fn step(opcode: u16, dst: u32, a: u32, b: u32, arg: [u64; 5]) -> Step {
 }
 
 impl Step {
+    /// An operation on object `a` that has no name of its own here.
+    pub(crate) fn of(opcode: u16, dst: u32, a: u32, arg: [u64; 5]) -> Self {
+        step(opcode, dst, a, 0, arg)
+    }
+
     /// Echo.
     #[must_use]
     pub fn ping(value: u64) -> Self {

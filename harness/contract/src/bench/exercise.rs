@@ -353,17 +353,17 @@ pub(super) fn transfer(buffer: &Buffer, pass: Pass, opcode: u16, seed: u64) -> S
 }
 
 /// The `DMA_STATUS_*` in a transfer's result.
-pub(super) fn transfer_status(result: &StepResult) -> u16 {
+pub(crate) fn transfer_status(result: &StepResult) -> u16 {
     u16::try_from(result.result.value[2] & 0xffff).expect("masked to 16 bits")
 }
 
 /// Whether at least one access of a transfer went by message.
-pub(super) fn went_by_message(result: &StepResult) -> bool {
+pub(crate) fn went_by_message(result: &StepResult) -> bool {
     result.result.value[2] & TRANSFER_VALUE_BY_MESSAGE != 0
 }
 
 /// A DMA status in words.
-pub(super) fn describe_dma_status(status: u16) -> String {
+pub(crate) fn describe_dma_status(status: u16) -> String {
     use dmarig_abi::completion as c;
     match status {
         DMA_STATUS_SUCCESS => "success",
