@@ -25,6 +25,10 @@ pub struct Cli {
 pub enum Command {
     /// Start device, QEMU and guest, run the cases, judge them
     Run(RunArgs),
+    /// Run generated actions and compare what comes of them with a model
+    Explore(ExploreArgs),
+    /// Run a failure that explore found again
+    Replay(ReplayArgs),
     /// List cases, suites or sabotages
     List(ListArgs),
     /// Check whether this machine has what a run needs
@@ -60,6 +64,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME", value_parser = sabotage_names(), hide_possible_values = true)]
     pub sabotage: Option<String>,
 
+    /// How it is run
+    #[command(flatten)]
+    pub rig: RigArgs,
+}
+
+/// How a rig is run; shared by `run`, `explore` and `replay`.
+#[derive(Clone, Debug, Args)]
+pub struct RigArgs {
     /// Longest time that the boot or one case may take
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub timeout: Duration,
@@ -79,6 +91,60 @@ pub struct RunArgs {
     /// Where the parts lie
     #[command(flatten)]
     pub parts: PartArgs,
+}
+
+/// Arguments of `dmarig explore`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = exit_code::HELP)]
+pub struct ExploreArgs {
+    /// Seed of the list of actions: the same seed is the same list, everywhere and always
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub seed: u64,
+
+    /// Number of actions in the list
+    #[arg(long, value_name = "M", default_value = "10000", value_parser = steps)]
+    pub steps: usize,
+
+    /// Modes of DMA remapping to run in
+    #[arg(long, value_enum, default_value_t)]
+    pub remapping: RemappingChoice,
+
+    /// Folder for bundles, junit.xml, events.jsonl and logs
+    #[arg(long, value_name = "DIR", default_value = "dmarig-out")]
+    pub out: PathBuf,
+
+    /// Make a part misbehave, to see that it is found (see `dmarig list --sabotages`)
+    #[arg(long, value_name = "NAME", value_parser = sabotage_names(), hide_possible_values = true)]
+    pub sabotage: Option<String>,
+
+    /// Print the list of actions (JSON lines) and run nothing
+    #[arg(long)]
+    pub print_actions: bool,
+
+    /// How it is run
+    #[command(flatten)]
+    pub rig: RigArgs,
+}
+
+/// Arguments of `dmarig replay`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = exit_code::HELP)]
+pub struct ReplayArgs {
+    /// Folder that `dmarig explore` wrote a failure into, or the bundle.json in it
+    #[arg(value_name = "BUNDLE")]
+    pub bundle: PathBuf,
+
+    /// Folder for junit.xml, events.jsonl and logs
+    #[arg(long, value_name = "DIR", default_value = "dmarig-out")]
+    pub out: PathBuf,
+
+    /// Leave out the sabotage that the bundle names
+    #[arg(long)]
+    pub no_sabotage: bool,
+
+    /// How it is run
+    #[command(flatten)]
+    pub rig: RigArgs,
 }
 
 /// Which cases; shared by `run` and `list`.
@@ -210,6 +276,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Longest list of one run.
+const STEPS_MAX: usize = 1_000_000;
+
+fn steps(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(steps @ 1..=STEPS_MAX) => Ok(steps),
+        _ => Err(format!("a number from 1 to {STEPS_MAX}")),
+    }
+}
+
 fn suite_names() -> PossibleValuesParser {
     PossibleValuesParser::new(SUITES.iter().map(|suite| suite.name).chain([ALL_SUITES]))
 }
@@ -230,9 +306,12 @@ mod tests {
     }
 
     #[test]
-    fn timeout_is_bounded_on_both_sides() {
+    fn numbers_are_bounded_on_both_sides() {
         for bad in ["0", "-1", "86401", "1.5", ""] {
             assert!(seconds(bad).is_err(), "{bad}");
+        }
+        for bad in ["0", "1000001", "-1", "many"] {
+            assert!(steps(bad).is_err(), "{bad}");
         }
         assert_eq!(seconds("86400"), Ok(Duration::from_secs(86400)));
     }

@@ -40,6 +40,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(command: Command) -> Exit {
     match command {
         Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Explore(arguments) => commands::explore::run(&arguments),
+        Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::List(arguments) => commands::list::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Completions { shell } => commands::completions::run(shell),

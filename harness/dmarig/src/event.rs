@@ -4,6 +4,8 @@
 //! The stream is versioned ([`SCHEMA_VERSION`]); its JSON schema lies in `schema/events.json` and a
 //! test compares it with these types.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -101,6 +103,62 @@ pub enum Event {
     },
     /// A case has ended, or will not run any more.
     CaseEnded(CaseResult),
+    /// A model-based run begins in a mode.
+    ExploreStarted {
+        /// `on` or `off`.
+        remapping: Mode,
+        /// Seed of the list.
+        seed: u64,
+        /// Actions in the list.
+        n_actions: usize,
+        /// CRC-32C of the list: the same seed and number give the same.
+        list_crc32c: String,
+    },
+    /// A model-based run has come so far.
+    ExploreProgress {
+        /// `on` or `off`.
+        remapping: Mode,
+        /// Actions judged.
+        n_judged: u64,
+    },
+    /// A failing list is being made short.
+    ExploreShrinking {
+        /// `on` or `off`.
+        remapping: Mode,
+        /// Actions left.
+        n_actions: usize,
+        /// Lists tried.
+        n_tries: usize,
+    },
+    /// A failure was written as a bundle.
+    ExploreBundle {
+        /// `on` or `off`.
+        remapping: Mode,
+        /// The bundle's folder.
+        folder: String,
+        /// Actions in it.
+        n_actions: usize,
+        /// Actions before it was shrunk.
+        n_unshrunk: usize,
+        /// Lists tried to shrink it.
+        n_tries: usize,
+        /// Whether the failure showed again when it was tried again.
+        is_reproduced: bool,
+        /// The actions in words, a line each.
+        listing: Vec<String>,
+    },
+    /// A model-based run has ended in a mode.
+    ExploreEnded {
+        /// `on` or `off`.
+        remapping: Mode,
+        /// Sums.
+        result: ExploreResult,
+    },
+    /// A bundle was run again.
+    ReplayEnded {
+        /// How it went.
+        how: ReplayEnding,
+    },
     /// How a sabotage went.
     Sabotage {
         /// Number of the boot.
@@ -151,6 +209,41 @@ impl From<contract::Remapping> for Mode {
             contract::Remapping::Off => Self::Off,
         }
     }
+}
+
+/// What a model-based run came to in one mode.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct ExploreResult {
+    /// Actions judged.
+    pub n_judged: u64,
+    /// Time spent on them, without boots and shrinking.
+    pub exploring_ms: f64,
+    /// The rate.
+    pub judged_per_second: f64,
+    /// Programs that the driver ran for it.
+    pub n_programs: u64,
+    /// Actions by kind.
+    pub actions: BTreeMap<String, u64>,
+    /// Actions by what came of them.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Actions by the rule that told what must come.
+    pub rules: BTreeMap<String, u64>,
+    /// Actions that were not carried out, by reason.
+    pub left_out: BTreeMap<String, u64>,
+}
+
+/// How a bundle that was run again went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReplayEnding {
+    /// It fails the same way.
+    Same,
+    /// It fails in another way.
+    Other,
+    /// It does not fail any more.
+    Passed,
+    /// It could not be run to its end.
+    BrokenOff,
 }
 
 /// How one case ended in one mode.

@@ -48,7 +48,15 @@ fn regex_literal(text: &str) -> String {
 
 #[test]
 fn help_texts_are_the_golden_ones() {
-    for command in ["", "run", "list", "doctor", "completions"] {
+    for command in [
+        "",
+        "run",
+        "explore",
+        "replay",
+        "list",
+        "doctor",
+        "completions",
+    ] {
         let mut arguments: Vec<&str> = vec!["--help"];
         if !command.is_empty() {
             arguments.insert(0, command);

@@ -2,7 +2,10 @@
 
 pub mod completions;
 pub mod doctor;
+pub mod explore;
 pub mod list;
+mod prepare;
+pub mod replay;
 pub mod run;
 
 use std::io::{self, Write};

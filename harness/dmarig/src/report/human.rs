@@ -1,5 +1,7 @@
 //! [`HumanReport`]: one line a case on standard output, progress on a terminal's standard error.
 
+mod explore;
+
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -86,6 +88,10 @@ impl<W: Write> HumanReport<W> {
                 detail,
                 ..
             } => detail.clone(),
+            Event::ExploreStarted { .. }
+            | Event::ExploreBundle { .. }
+            | Event::ExploreEnded { .. }
+            | Event::ReplayEnded { .. } => explore::text(event),
             Event::RunEnded(summary) => self.summary(summary),
             _ => String::new(),
         }
@@ -174,6 +180,23 @@ impl<W: Write> HumanReport<W> {
             } => self.progress.set_message(format!(
                 "boot {boot}, remapping {}: waiting for the driver",
                 remapping.name()
+            )),
+            Event::ExploreStarted { n_actions, .. } => {
+                self.progress.set_length(*n_actions as u64);
+                self.progress.set_position(0);
+            }
+            Event::ExploreProgress {
+                remapping,
+                n_judged,
+            } => {
+                self.progress.set_position(*n_judged);
+                self.progress
+                    .set_message(format!("actions, remapping {}", remapping.name()));
+            }
+            Event::ExploreShrinking {
+                n_actions, n_tries, ..
+            } => self.progress.set_message(format!(
+                "shrinking a failure: {n_actions} actions left after {n_tries} tries"
             )),
             Event::CaseStarted { id, .. } => self.progress.set_message(id.clone()),
             Event::CaseEnded(_) => self.progress.inc(1),

@@ -21,7 +21,7 @@ use super::machine::{Machine, StartError};
 use super::run::Plan;
 use super::signals::Signals;
 use super::watch::{Culprit, Happening, Over, Watch};
-use super::worker::Worker;
+use super::worker::{Task, Worker};
 use crate::event::BootEnding;
 use crate::rig::{AskMark, Inbox, MachineRig};
 use crate::run_folder::RunFolder;
@@ -76,6 +76,17 @@ impl Boot<'_> {
     /// Runs the pending cases until they are done or the boot is over. Cases with a verdict leave
     /// `pending`.
     pub fn run(&self, pending: &mut VecDeque<&'static Case>, journal: &mut Journal) -> BootOutcome {
+        let task = Task::Cases(pending.iter().copied().collect());
+        self.run_task(task, pending, journal)
+    }
+
+    /// Does a task until it is done or the boot is over.
+    pub fn run_task(
+        &self,
+        task: Task,
+        pending: &mut VecDeque<&'static Case>,
+        journal: &mut Journal,
+    ) -> BootOutcome {
         let (sender, happenings) = sync_channel(HAPPENINGS_MAX);
         let (notices, noticed) = sync_channel(NOTICES_MAX);
         let started = fs::create_dir_all(self.logs)
@@ -110,7 +121,7 @@ impl Boot<'_> {
                 ),
                 orders,
             ),
-            cases: pending.iter().copied().collect(),
+            task,
             sabotage: self.plan.sabotage,
             patience: self.plan.timeout,
             stop: Arc::clone(&stop),

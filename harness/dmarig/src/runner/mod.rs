@@ -2,11 +2,13 @@
 //!
 //! [`Run`] walks the modes; a mode is one boot, or more where the guest ended under a case. `machine`
 //! starts and owns the processes of a boot, `worker` is the thread that runs the cases, `watch` the
-//! main thread's state machine that sees everything and decides when the boot is over.
+//! main thread's state machine that sees everything and decides when the boot is over. `explore` gives
+//! boots to a model-based run instead of cases.
 
 mod boot;
 mod crew;
 mod ending;
+mod explore;
 mod farewell;
 mod journal;
 mod machine;
@@ -17,6 +19,7 @@ mod signals;
 mod watch;
 mod worker;
 
+pub use explore::{Bundle, BundleError, Campaign, CampaignEnd, Origin, Search};
 pub use journal::Journal;
 pub use pin::choose_cpu;
 pub use run::{Plan, Run, is_log_folder};

@@ -79,7 +79,7 @@ fn batches(cases: VecDeque<&'static Case>) -> Vec<VecDeque<&'static Case>> {
 }
 
 /// The name of the folder with a boot's logs.
-fn log_folder(boot: u32, remapping: Remapping) -> String {
+pub(super) fn log_folder(boot: u32, remapping: Remapping) -> String {
     format!("boot-{boot}-remapping-{}", remapping.as_str())
 }
 

@@ -13,6 +13,7 @@ use qemu::console::{ConsoleLine, GuestEvent, GuestEventKind};
 use serde_json::Value;
 
 use super::ending::Ending;
+use super::explore::Sign;
 use super::journal::{Journal, milliseconds};
 use super::proof::ProofError;
 use super::worker::{SetUpError, WorkerReport};
@@ -317,6 +318,10 @@ impl<'a> Watch<'a> {
                 trouble,
                 duration,
             } => self.take_case_end(report, trouble, duration, now),
+            WorkerReport::Searching(sign) => self.journal.tell(searching(sign, self.remapping)),
+            WorkerReport::SearchBroke { error, trouble } => {
+                self.trouble = Some((broken_rig(&error, trouble), now));
+            }
             WorkerReport::SetUpFailed(error) => self.trouble = Some((self.explain(&error), now)),
             WorkerReport::Done => self.worker_done = true,
         }
@@ -341,14 +346,7 @@ impl<'a> Watch<'a> {
                 self.end_case(verdict, duration, report.observations);
             }
             // The case keeps running until the cause is known: see `blame`.
-            Err(error) => {
-                let how = match trouble {
-                    Some(Trouble::GuestSilent | Trouble::DriverBusy) => BootEnding::GuestHung,
-                    Some(Trouble::GuestBrokeProtocol) => BootEnding::ProtocolBroken,
-                    Some(Trouble::Device | Trouble::Ours) | None => BootEnding::DeviceDied,
-                };
-                self.trouble = Some((Ending::new(how, chain(&error)), now));
-            }
+            Err(error) => self.trouble = Some((broken_rig(&error, trouble), now)),
         }
     }
 
@@ -387,6 +385,31 @@ impl<'a> Watch<'a> {
         }
         Ending::new(how, detail)
     }
+}
+
+fn searching(sign: Sign, remapping: Remapping) -> Event {
+    let remapping = remapping.into();
+    match sign {
+        Sign::Judged(n_judged) => Event::ExploreProgress {
+            remapping,
+            n_judged,
+        },
+        Sign::Shrinking { n_actions, n_tries } => Event::ExploreShrinking {
+            remapping,
+            n_actions,
+            n_tries,
+        },
+    }
+}
+
+/// The ending of a boot whose rig broke, unless a better cause is found.
+fn broken_rig(error: &contract::RigError, trouble: Option<Trouble>) -> Ending {
+    let how = match trouble {
+        Some(Trouble::GuestSilent | Trouble::DriverBusy) => BootEnding::GuestHung,
+        Some(Trouble::GuestBrokeProtocol) => BootEnding::ProtocolBroken,
+        Some(Trouble::Device | Trouble::Ours) | None => BootEnding::DeviceDied,
+    };
+    Ending::new(how, chain(error))
 }
 
 /// A case that came to its end although it expected a stop of the guest is red.

@@ -3,9 +3,9 @@
 //! It knows nothing of processes or deadlines of cases; it reports each step to the main thread and
 //! ends when its cases are done, the rig breaks, or it is told to stop.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use control_api::request::{
 };
 use dmarig_abi::mailbox::{CONTEXT_CONTROL_THREAD, MAILBOX_VERSION};
 
+use super::explore::{Search, Sign};
 use super::proof::{self, ProofError};
 use super::watch::Happening;
 use crate::entry::chain;
@@ -45,6 +46,15 @@ pub enum WorkerReport {
         trouble: Option<Trouble>,
         /// How long it took.
         duration: Duration,
+    },
+    /// A search tells of itself.
+    Searching(Sign),
+    /// The rig broke under a search.
+    SearchBroke {
+        /// How.
+        error: RigError,
+        /// What kind of trouble it was.
+        trouble: Option<Trouble>,
     },
     /// The worker could not get to the first case.
     SetUpFailed(SetUpError),
@@ -92,12 +102,20 @@ impl From<ClientError> for SetUpError {
     }
 }
 
+/// What a worker does once everything is up.
+pub enum Task {
+    /// Runs these cases, in order.
+    Cases(Vec<&'static Case>),
+    /// Goes on with this search.
+    Search(Arc<Mutex<Search>>),
+}
+
 /// What a worker needs for its boot.
 pub struct Worker {
     /// The rig.
     pub rig: MachineRig,
-    /// The cases, in order.
-    pub cases: Vec<&'static Case>,
+    /// What to do.
+    pub task: Task,
     /// Part that is to misbehave.
     pub sabotage: Option<&'static Sabotage>,
     /// Longest wait for the driver.
@@ -112,7 +130,7 @@ impl Worker {
     /// Does everything; gives the rig back for the farewell.
     pub fn work(mut self) -> MachineRig {
         match self.set_up() {
-            Ok(()) => self.run_cases(),
+            Ok(()) => self.do_task(),
             Err(error) => self.report(WorkerReport::SetUpFailed(error)),
         }
         self.report(WorkerReport::Done);
@@ -173,8 +191,30 @@ impl Worker {
         }
     }
 
-    fn run_cases(&mut self) {
-        for case in std::mem::take(&mut self.cases) {
+    fn do_task(&mut self) {
+        match std::mem::replace(&mut self.task, Task::Cases(Vec::new())) {
+            Task::Cases(cases) => self.run_cases(cases),
+            Task::Search(search) => self.search(&search),
+        }
+    }
+
+    fn search(&mut self, search: &Mutex<Search>) {
+        let Ok(mut search) = search.lock() else {
+            return;
+        };
+        let reports = self.reports.clone();
+        let mut tell = |sign| {
+            // As of `report`.
+            let _ = reports.send(Happening::Worker(WorkerReport::Searching(sign)));
+        };
+        if let Err(error) = search.work(&mut self.rig, &self.stop, &mut tell) {
+            let trouble = self.rig.trouble();
+            self.report(WorkerReport::SearchBroke { error, trouble });
+        }
+    }
+
+    fn run_cases(&mut self, cases: Vec<&'static Case>) {
+        for case in cases {
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
