@@ -16,6 +16,7 @@ pub mod mailbox;
 pub mod operation;
 pub mod operation_kmdf;
 pub mod operation_kmdf_io;
+pub mod operation_transfer;
 pub mod pattern;
 pub mod registers;
 pub mod requester_id;

@@ -955,6 +955,117 @@
 // Event: EvtIoResume.
 #define DMARIG_KMDF_EVENT_QUEUE_RESUME 55
 
+// InitializeDmaTransferContext(adapter `a`). Slot `dst` = transfer context, in memory of its own. With
+// [`OP_FLAG_OVERRIDE`](crate::operation::OP_FLAG_OVERRIDE) the context is NULL and no slot is filled; with `b`
+// not `SLOT_NONE` it is the context in slot `b` once more.
+#define DMARIG_OP_TRANSFER_CONTEXT_INITIALIZE 352
+
+// Makes a slot `dst` for a transfer context of bytes `arg[0]`, never initialized.
+#define DMARIG_OP_TRANSFER_CONTEXT_RAW 353
+
+// GetDmaTransferInfo(adapter `a`, MDL `b`, `arg[0]` offset, `arg[1]` length, `arg[2]` WriteOnly) with version
+// `arg[3]`: `value[0]` = MapRegisterCount, high half ScatterGatherElementCount; `value[1]` =
+// ScatterGatherListSize; `value[2]` = LogicalPageCount, all ones before.
+#define DMARIG_OP_TRANSFER_INFO 354
+
+// CalculateScatterGatherList(adapter `a`, MDL `b`, CurrentVa of offset `arg[0]`, `arg[1]` length); without
+// MDL (`SLOT_NONE`) `arg[0]` is CurrentVa. `value[0]` = Size, `value[1]` = NumberOfMapRegisters.
+#define DMARIG_OP_LIST_CALCULATE 355
+
+// GetScatterGatherList(adapter `a`, MDL `b`, CurrentVa of offset `arg[0]`, `arg[1]` length, `arg[2]`
+// WriteToDevice). Slot `dst` = list. Result of a list.
+#define DMARIG_OP_LIST_GET 368
+
+// BuildScatterGatherList: as `OP_LIST_GET`, `arg[3]` = BufferLength of a buffer of that size.
+#define DMARIG_OP_LIST_BUILD 369
+
+// GetScatterGatherListEx(adapter `a`, transfer context `c`, MDL `b`, `arg[0]` offset, `arg[1]` length, `arg[2]`
+// WriteToDevice, `arg[4]` Flags low half, bits of `REQUEST_*` high half). Slot `dst` = list.
+#define DMARIG_OP_LIST_GET_EX 370
+
+// BuildScatterGatherListEx: as `OP_LIST_GET_EX`, `arg[3]` = BufferLength.
+#define DMARIG_OP_LIST_BUILD_EX 371
+
+// PutScatterGatherList of list `a`, `arg[0]` WriteToDevice. With
+// [`OP_FLAG_KEEP`](crate::operation::OP_FLAG_KEEP) the slot stays filled, so that it can be put once more.
+#define DMARIG_OP_LIST_PUT 372
+
+// Waits for the routine of list or channel `a` at most `arg[0]` microseconds (1 s at most). Result of a list
+// or of a channel.
+#define DMARIG_OP_REQUEST_QUERY 373
+
+// BuildMdlFromScatterGatherList(list `a`, original MDL `b` or NULL for `SLOT_NONE`): `virtual_address` = the
+// target, `value[0]` = 1 when that is the original.
+#define DMARIG_OP_LIST_MDL 374
+
+// AllocateAdapterChannel(adapter `a`, `arg[0]` NumberOfMapRegisters); the routine returns `arg[1]`. Slot `dst`
+// = channel. Result of a channel.
+#define DMARIG_OP_CHANNEL_ALLOCATE 384
+
+// AllocateAdapterChannelEx: as above, transfer context `c`, `arg[4]` Flags low half, bits of `REQUEST_*` high
+// half.
+#define DMARIG_OP_CHANNEL_ALLOCATE_EX 385
+
+// FreeAdapterChannel(adapter `a`).
+#define DMARIG_OP_CHANNEL_FREE 386
+
+// FreeMapRegisters of channel `a`, as many as were asked for, or `arg[0]` with
+// [`OP_FLAG_OVERRIDE`](crate::operation::OP_FLAG_OVERRIDE). With
+// [`OP_FLAG_KEEP`](crate::operation::OP_FLAG_KEEP) the slot stays filled.
+#define DMARIG_OP_CHANNEL_FREE_REGISTERS 387
+
+// FreeAdapterObject(adapter `a`, `arg[0]` IO_ALLOCATION_ACTION).
+#define DMARIG_OP_ADAPTER_OBJECT_FREE 388
+
+// CancelAdapterChannel(adapter `a`, transfer context `c`): `value[0]` = the BOOLEAN.
+#define DMARIG_OP_CHANNEL_CANCEL 389
+
+// CancelMappedTransfer(adapter `a`, transfer context `c`).
+#define DMARIG_OP_TRANSFER_CANCEL 390
+
+// MapTransfer(channel `a`, MDL `b`, CurrentVa of offset `arg[0]`, `arg[1]` length, `arg[2]` WriteToDevice):
+// `logical_address` = what it returned, `length` = Length afterwards.
+#define DMARIG_OP_TRANSFER_MAP 400
+
+// MapTransferEx(channel `a`, MDL `b`, `arg[0]` offset, `arg[1]` length, `arg[2]` WriteToDevice, `arg[3]`
+// ScatterGatherBufferLength (a buffer of that size; 0 passes NULL), `arg[4]` DeviceOffset low half, bits of
+// `REQUEST_*` high half). `length` = Length afterwards, the rest as in the result of a list.
+#define DMARIG_OP_TRANSFER_MAP_EX 401
+
+// FlushAdapterBuffers(channel `a`, MDL `b`, CurrentVa of offset `arg[0]`, `arg[1]` length, `arg[2]`
+// WriteToDevice): `value[0]` = the BOOLEAN.
+#define DMARIG_OP_TRANSFER_FLUSH 402
+
+// FlushAdapterBuffersEx(channel `a`, MDL `b`, `arg[0]` offset, `arg[1]` length, `arg[2]` WriteToDevice).
+#define DMARIG_OP_TRANSFER_FLUSH_EX 403
+
+// Flag: a request is not waited for.
+#define DMARIG_OP_FLAG_NO_WAIT 512
+
+// Flag: the call is made at the program's own IRQL.
+#define DMARIG_OP_FLAG_CALLER_IRQL 1024
+
+// Request bit: there is no execution routine.
+#define DMARIG_REQUEST_NO_ROUTINE 1
+
+// Request bit: the pointer for the list or MapRegisterBase is passed.
+#define DMARIG_REQUEST_OUT 2
+
+// Request bit: a completion routine is passed, which a bus master must not do.
+#define DMARIG_REQUEST_COMPLETION 4
+
+// Execution bit: the routine ran before the call returned.
+#define DMARIG_EXECUTION_IN_CALL 1
+
+// Execution bit: the routine was given DeviceObject->CurrentIrp.
+#define DMARIG_EXECUTION_CURRENT_IRP 2
+
+// Execution bit: the routine ran at DISPATCH_LEVEL.
+#define DMARIG_EXECUTION_AT_DISPATCH 4
+
+// Most elements in a result's data.
+#define DMARIG_LIST_ELEMENTS_MAX 256
+
 // Increment of the word counter (the odd constant of the SplitMix64 generator, public domain).
 #define DMARIG_PATTERN_INCREMENT 11400714819323198485ull
 

@@ -83,6 +83,44 @@ typedef struct dma_adapter_v3 {
 _Static_assert(sizeof(DMA_ADAPTER_V3) == 0x10, "DMA_ADAPTER");
 _Static_assert(offsetof(DMA_ADAPTER_V3, DmaOperations) == 0x08, "DmaOperations");
 
+/* SCATTER_GATHER_ELEMENT, 0x18 bytes. */
+typedef struct dma_list_element {
+    PHYSICAL_ADDRESS Address;
+    ULONG Length;
+    ULONG_PTR Reserved;
+} DMA_LIST_ELEMENT;
+
+/* SCATTER_GATHER_LIST: the elements follow. */
+typedef struct dma_list {
+    ULONG NumberOfElements;
+    ULONG_PTR Reserved;
+    DMA_LIST_ELEMENT Elements[];
+} DMA_LIST;
+
+_Static_assert(sizeof(DMA_LIST_ELEMENT) == 0x18, "SCATTER_GATHER_ELEMENT");
+_Static_assert(offsetof(DMA_LIST_ELEMENT, Length) == 0x08, "Length");
+_Static_assert(offsetof(DMA_LIST, Elements) == 0x10, "Elements");
+
+/* DMA_TRANSFER_INFO of version 2; version 1 ends before the last field. */
+typedef struct dma_transfer_needs {
+    ULONG Version;
+    ULONG MapRegisterCount;
+    ULONG ScatterGatherElementCount;
+    ULONG ScatterGatherListSize;
+    ULONG LogicalPageCount;
+} DMA_TRANSFER_NEEDS;
+
+_Static_assert(sizeof(DMA_TRANSFER_NEEDS) == 0x14, "DMA_TRANSFER_INFO");
+
+/* DMA_TRANSFER_CONTEXT_SIZE_V1. */
+#define DMA_CONTEXT_BYTES 128
+
+/* AdapterControl, which returns an IO_ALLOCATION_ACTION, and AdapterListControl. */
+typedef ULONG NTAPI DMA_CHANNEL_ROUTINE(PDEVICE_OBJECT device, PIRP irp, PVOID register_base,
+                                        PVOID context);
+typedef VOID NTAPI DMA_LIST_ROUTINE(PDEVICE_OBJECT device, PIRP irp, DMA_LIST *list,
+                                    PVOID context);
+
 /* DMA_OPERATIONS, 0x140 bytes in Windows 11 and Server 2022. */
 struct dma_operations_v3 {
     ULONG Size;
@@ -93,33 +131,66 @@ struct dma_operations_v3 {
     VOID(NTAPI *FreeCommonBuffer)
     (DMA_ADAPTER_V3 *adapter, ULONG length, PHYSICAL_ADDRESS logical_address,
      PVOID virtual_address, BOOLEAN cache_enabled);
-    PVOID AllocateAdapterChannel;
-    PVOID FlushAdapterBuffers;
-    PVOID FreeAdapterChannel;
-    PVOID FreeMapRegisters;
-    PVOID MapTransfer;
+    NTSTATUS(NTAPI *AllocateAdapterChannel)
+    (DMA_ADAPTER_V3 *adapter, PDEVICE_OBJECT device, ULONG registers, DMA_CHANNEL_ROUTINE *routine,
+     PVOID context);
+    BOOLEAN(NTAPI *FlushAdapterBuffers)
+    (DMA_ADAPTER_V3 *adapter, PMDL mdl, PVOID register_base, PVOID current_va, ULONG length,
+     BOOLEAN write_to_device);
+    VOID(NTAPI *FreeAdapterChannel)(DMA_ADAPTER_V3 *adapter);
+    VOID(NTAPI *FreeMapRegisters)
+    (DMA_ADAPTER_V3 *adapter, PVOID register_base, ULONG registers);
+    PHYSICAL_ADDRESS(NTAPI *MapTransfer)
+    (DMA_ADAPTER_V3 *adapter, PMDL mdl, PVOID register_base, PVOID current_va, ULONG *length,
+     BOOLEAN write_to_device);
     ULONG(NTAPI *GetDmaAlignment)(DMA_ADAPTER_V3 *adapter);
     PVOID ReadDmaCounter;
-    PVOID GetScatterGatherList;
-    PVOID PutScatterGatherList;
-    PVOID CalculateScatterGatherList;
-    PVOID BuildScatterGatherList;
-    PVOID BuildMdlFromScatterGatherList;
+    NTSTATUS(NTAPI *GetScatterGatherList)
+    (DMA_ADAPTER_V3 *adapter, PDEVICE_OBJECT device, PMDL mdl, PVOID current_va, ULONG length,
+     DMA_LIST_ROUTINE *routine, PVOID context, BOOLEAN write_to_device);
+    VOID(NTAPI *PutScatterGatherList)
+    (DMA_ADAPTER_V3 *adapter, DMA_LIST *list, BOOLEAN write_to_device);
+    NTSTATUS(NTAPI *CalculateScatterGatherList)
+    (DMA_ADAPTER_V3 *adapter, PMDL mdl, PVOID current_va, ULONG length, ULONG *size,
+     ULONG *registers);
+    NTSTATUS(NTAPI *BuildScatterGatherList)
+    (DMA_ADAPTER_V3 *adapter, PDEVICE_OBJECT device, PMDL mdl, PVOID current_va, ULONG length,
+     DMA_LIST_ROUTINE *routine, PVOID context, BOOLEAN write_to_device, PVOID buffer,
+     ULONG buffer_length);
+    NTSTATUS(NTAPI *BuildMdlFromScatterGatherList)
+    (DMA_ADAPTER_V3 *adapter, DMA_LIST *list, PMDL original, PMDL *target);
     PVOID GetDmaAdapterInfo;
-    PVOID GetDmaTransferInfo;
-    PVOID InitializeDmaTransferContext;
+    NTSTATUS(NTAPI *GetDmaTransferInfo)
+    (DMA_ADAPTER_V3 *adapter, PMDL mdl, ULONGLONG offset, ULONG length, BOOLEAN write_only,
+     DMA_TRANSFER_NEEDS *info);
+    NTSTATUS(NTAPI *InitializeDmaTransferContext)(DMA_ADAPTER_V3 *adapter, PVOID context);
     PVOID(NTAPI *AllocateCommonBufferEx)
     (DMA_ADAPTER_V3 *adapter, PHYSICAL_ADDRESS *maximum_address, ULONG length,
      PHYSICAL_ADDRESS *logical_address, BOOLEAN cache_enabled, ULONG preferred_node);
-    PVOID AllocateAdapterChannelEx;
+    NTSTATUS(NTAPI *AllocateAdapterChannelEx)
+    (DMA_ADAPTER_V3 *adapter, PDEVICE_OBJECT device, PVOID transfer_context, ULONG registers,
+     ULONG flags, DMA_CHANNEL_ROUTINE *routine, PVOID context, PVOID *register_base);
     PVOID ConfigureAdapterChannel;
-    PVOID CancelAdapterChannel;
-    PVOID MapTransferEx;
-    PVOID GetScatterGatherListEx;
-    PVOID BuildScatterGatherListEx;
-    PVOID FlushAdapterBuffersEx;
-    PVOID FreeAdapterObject;
-    PVOID CancelMappedTransfer;
+    BOOLEAN(NTAPI *CancelAdapterChannel)
+    (DMA_ADAPTER_V3 *adapter, PDEVICE_OBJECT device, PVOID transfer_context);
+    NTSTATUS(NTAPI *MapTransferEx)
+    (DMA_ADAPTER_V3 *adapter, PMDL mdl, PVOID register_base, ULONGLONG offset, ULONG device_offset,
+     ULONG *length, BOOLEAN write_to_device, DMA_LIST *list, ULONG list_length,
+     PVOID completion_routine, PVOID completion_context);
+    NTSTATUS(NTAPI *GetScatterGatherListEx)
+    (DMA_ADAPTER_V3 *adapter, PDEVICE_OBJECT device, PVOID transfer_context, PMDL mdl,
+     ULONGLONG offset, ULONG length, ULONG flags, DMA_LIST_ROUTINE *routine, PVOID context,
+     BOOLEAN write_to_device, PVOID completion_routine, PVOID completion_context, DMA_LIST **list);
+    NTSTATUS(NTAPI *BuildScatterGatherListEx)
+    (DMA_ADAPTER_V3 *adapter, PDEVICE_OBJECT device, PVOID transfer_context, PMDL mdl,
+     ULONGLONG offset, ULONG length, ULONG flags, DMA_LIST_ROUTINE *routine, PVOID context,
+     BOOLEAN write_to_device, PVOID buffer, ULONG buffer_length, PVOID completion_routine,
+     PVOID completion_context, DMA_LIST **list);
+    NTSTATUS(NTAPI *FlushAdapterBuffersEx)
+    (DMA_ADAPTER_V3 *adapter, PMDL mdl, PVOID register_base, ULONGLONG offset, ULONG length,
+     BOOLEAN write_to_device);
+    VOID(NTAPI *FreeAdapterObject)(DMA_ADAPTER_V3 *adapter, ULONG action);
+    NTSTATUS(NTAPI *CancelMappedTransfer)(DMA_ADAPTER_V3 *adapter, PVOID transfer_context);
     PVOID AllocateDomainCommonBuffer;
     PVOID FlushDmaBuffer;
     PVOID JoinDmaDomain;
@@ -178,6 +249,11 @@ _Static_assert(offsetof(DMA_OPERATIONS_V3, GetCommonBufferFromVectorByIndex) == 
 _Static_assert(offsetof(DMA_OPERATIONS_V3, FreeCommonBufferFromVector) == 0x128, "v3");
 _Static_assert(offsetof(DMA_OPERATIONS_V3, FreeCommonBufferVector) == 0x130, "v3");
 _Static_assert(offsetof(DMA_OPERATIONS_V3, CreateCommonBufferFromMdl) == 0x138, "v3");
+
+/* The same for members of version 2, whose table has no flaw that would have to be looked for. */
+#define DMA_HAS_MEMBER_2(requested_version, operations, member)                                    \
+    ((requested_version) >= 2 &&                                                                   \
+     (operations)->Size >= offsetof(DMA_OPERATIONS_V3, member) + sizeof(PVOID))
 
 /* True when a version 3 member may be called: version 3 was asked for, the table is long enough and
  * the entry is filled. DMA_ADAPTER.Version says nothing about it. */

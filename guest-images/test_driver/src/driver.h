@@ -115,6 +115,8 @@ enum sabotage {
     SABOTAGE_LEAK_MDL,
     SABOTAGE_LEAK_ADAPTER,
     SABOTAGE_LEAK_BUFFER, /* and its adapter, which could not be put */
+    SABOTAGE_SKIP_FLUSH,       /* flush and PutScatterGatherList come only when all is released */
+    SABOTAGE_TRUNCATE_ADDRESS, /* the device gets the low half of each logical address */
 };
 
 struct driver {

@@ -42,6 +42,10 @@ void object_release(struct slot *slot);
 /* Empties the slots of what lay below framework objects that are in no slot any more. */
 void release_forget_orphans(void);
 
+/* ops_transfer.c: requests that `is_meant` says are to go; gives their number. */
+uint32_t transfers_release(bool (*is_meant)(const struct slot *slot, uint32_t dut), uint32_t dut);
+void context_release(struct slot *slot);
+
 /* ops_ring.c */
 void ring_release(struct slot *slot);
 
@@ -122,3 +126,35 @@ uint16_t op_device_write_register(struct operation_call *call);
 uint16_t op_interrupt_state(struct operation_call *call);
 uint16_t op_ring_open(struct operation_call *call);
 uint16_t op_ring_close(struct operation_call *call);
+
+/* ops_transfer_info.c */
+uint16_t op_transfer_context_initialize(struct operation_call *call);
+uint16_t op_transfer_context_raw(struct operation_call *call);
+uint16_t op_transfer_info(struct operation_call *call);
+uint16_t op_list_calculate(struct operation_call *call);
+
+/* ops_transfer_list.c */
+uint16_t op_list_get(struct operation_call *call);
+uint16_t op_list_build(struct operation_call *call);
+uint16_t op_list_get_ex(struct operation_call *call);
+uint16_t op_list_build_ex(struct operation_call *call);
+uint16_t op_list_put(struct operation_call *call);
+uint16_t op_list_mdl(struct operation_call *call);
+
+/* ops_transfer.c */
+uint16_t op_request_query(struct operation_call *call);
+
+/* ops_transfer_channel.c */
+uint16_t op_channel_allocate(struct operation_call *call);
+uint16_t op_channel_allocate_ex(struct operation_call *call);
+uint16_t op_channel_free(struct operation_call *call);
+uint16_t op_channel_free_registers(struct operation_call *call);
+uint16_t op_adapter_object_free(struct operation_call *call);
+uint16_t op_channel_cancel(struct operation_call *call);
+uint16_t op_transfer_cancel(struct operation_call *call);
+
+/* ops_transfer_map.c */
+uint16_t op_transfer_map(struct operation_call *call);
+uint16_t op_transfer_map_ex(struct operation_call *call);
+uint16_t op_transfer_flush(struct operation_call *call);
+uint16_t op_transfer_flush_ex(struct operation_call *call);

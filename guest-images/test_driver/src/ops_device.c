@@ -129,8 +129,11 @@ uint16_t op_device_transfer(struct operation_call *call)
         .deadline_us = clock_us() + (raised ? TRANSFER_RAISED_US : TRANSFER_PASSIVE_US),
         .irql = call->environment->irql,
     };
-    address_transfer(&transfer, iova, arg[4]);
     call->result->logical_address = iova;
+    if (g_driver.sabotage == SABOTAGE_TRUNCATE_ADDRESS) {
+        iova = (uint32_t)iova;
+    }
+    address_transfer(&transfer, iova, arg[4]);
     uint16_t outcome = by_ring ? transfer_by_ring(&transfer, call->result)
                                : transfer_by_registers(&transfer, call->result);
     if (transfer.interrupt_seen) {

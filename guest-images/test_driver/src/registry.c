@@ -1,4 +1,4 @@
-/* The service's Parameters key: programs for the early contexts, and the sabotage. */
+/* The service's Parameters key: programs for the early contexts, and a sabotage. */
 #include "driver.h"
 
 /* Longest path of the key, in characters with the terminating zero. */
@@ -16,6 +16,8 @@ static const struct {
     {L"driver-leak-mdl", SABOTAGE_LEAK_MDL},
     {L"driver-leak-adapter", SABOTAGE_LEAK_ADAPTER},
     {L"driver-leak-buffer", SABOTAGE_LEAK_BUFFER},
+    {L"driver-skip-flush", SABOTAGE_SKIP_FLUSH},
+    {L"driver-truncate-address", SABOTAGE_TRUNCATE_ADDRESS},
 };
 
 /* Reads a value of at most `room` bytes; NULL when it is absent, longer or there is no memory. The

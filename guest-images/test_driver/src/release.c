@@ -1,10 +1,12 @@
 /* Releasing what programs have left, newest first and in the order that the DDI demands. */
 #include "front.h"
 
-/* Requests go to where they came from before those that were sent are waited for. Rings and buffers live on adapters, MDLs describe memory, partial MDLs their source (which is
- * older), adapters may be an enabler's, framework objects lie below older ones. */
+/* Requests of the framework go to where they came from before those that were sent are waited for.
+ * Channels and lists have gone before all of these (transfers_release). Rings and buffers live on
+ * adapters, MDLs describe memory, partial MDLs their source (which is older), adapters may be an
+ * enabler's, framework objects lie below older ones. */
 static const enum slot_kind release_order[] = {
-    SLOT_REQUEST, SLOT_SENT,   SLOT_RING,    SLOT_BUFFER,
+    SLOT_REQUEST, SLOT_SENT, SLOT_RING,   SLOT_BUFFER,  SLOT_CONTEXT,
     SLOT_MDL,     SLOT_MEMORY, SLOT_ADAPTER, SLOT_OBJECT,
 };
 
@@ -18,6 +20,9 @@ static void release(struct slot *slot)
         if (!buffer_release(slot)) {
             LOG("a common buffer outlived its adapter and stays allocated\n");
         }
+        break;
+    case SLOT_CONTEXT:
+        context_release(slot);
         break;
     case SLOT_MDL:
         mdl_release(slot);
@@ -51,6 +56,10 @@ static uint32_t dut_of(const struct slot *slot)
         return slot->object.adapter.dut;
     case SLOT_RING:
         return slot->object.ring.dut;
+    case SLOT_CHANNEL:
+    case SLOT_LIST:
+        adapter = slot_resolve(&g_driver.slots, slot->object.request.adapter, SLOT_ADAPTER);
+        return adapter != NULL ? adapter->object.adapter.dut : UINT32_MAX;
     case SLOT_BUFFER:
         adapter = slot_resolve(&g_driver.slots, slot->object.buffer.adapter, SLOT_ADAPTER);
         return adapter != NULL ? adapter->object.adapter.dut : UINT32_MAX;
@@ -59,9 +68,21 @@ static uint32_t dut_of(const struct slot *slot)
     }
 }
 
+static bool is_any(const struct slot *slot, uint32_t dut)
+{
+    (void)slot;
+    (void)dut;
+    return true;
+}
+
+static bool is_on(const struct slot *slot, uint32_t dut)
+{
+    return dut_of(slot) == dut;
+}
+
 static uint32_t release_matching(bool all, uint32_t dut)
 {
-    uint32_t count = 0;
+    uint32_t count = transfers_release(all ? is_any : is_on, dut);
     for (size_t i = 0; i < sizeof(release_order) / sizeof(release_order[0]); i++) {
         struct slot *slot = slot_newest(&g_driver.slots);
         while (slot != NULL) {

@@ -19,6 +19,9 @@ enum slot_kind {
     SLOT_OBJECT,
     SLOT_REQUEST, /* of the framework, in the driver's hands */
     SLOT_SENT,    /* a request that the driver has sent itself */
+    SLOT_CONTEXT, /* a DMA transfer context */
+    SLOT_CHANNEL,
+    SLOT_LIST,
 };
 
 /* What a framework object is; KMDF only. */
@@ -102,6 +105,24 @@ struct framework_object {
     bool cancelable;              /* a request that was marked so */
 };
 
+/* Memory of a DMA transfer context. */
+struct context_object {
+    void *memory;
+};
+
+/* A request for the adapter object: an adapter channel or a scatter/gather list. */
+struct request_object {
+    struct slot_reference adapter;
+    struct slot_reference context; /* transfer context, nothing for versions 1 and 2 */
+    struct execution *execution;   /* what its routine notes; ops_transfer.h */
+    void *buffer;                  /* of a list that was built in memory of the driver */
+    uint32_t registers;            /* asked for; of a channel */
+    bool write_to_device;          /* of a list */
+    bool held;                     /* it may still have the adapter object */
+    bool over;                     /* freed or put; the slot was kept */
+    bool cancelled;                /* before its turn: the routine must not run */
+};
+
 struct slot {
     enum slot_kind kind;
     uint32_t older; /* neighbours in order of creation, or DMARIG_SLOT_NONE */
@@ -114,6 +135,8 @@ struct slot {
         struct mdl_object mdl;
         struct ring_object ring;
         struct framework_object framework;
+        struct context_object context;
+        struct request_object request;
     } object;
 };
 

@@ -17,7 +17,7 @@ use dmarig_abi::{
 use crate::paths;
 
 /// Modules of the ABI crate that hold constants or structures for C.
-const MODULES: [&str; 8] = [
+const MODULES: [&str; 9] = [
     "registers",
     "descriptor",
     "completion",
@@ -25,6 +25,7 @@ const MODULES: [&str; 8] = [
     "operation",
     "operation_kmdf",
     "operation_kmdf_io",
+    "operation_transfer",
     "pattern",
 ];
 

@@ -67,7 +67,7 @@ pub enum ExecutionCallback {
     /// From a DPC.
     Deferred,
     /// One or the other, drawn from this seed.
-    Seeded(u32),
+    Seeded(u64),
 }
 
 /// On or off.

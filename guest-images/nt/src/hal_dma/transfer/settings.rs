@@ -32,8 +32,8 @@ pub(super) fn is_next_callback_deferred() -> bool {
 }
 
 /// Never 0, where the generator would stand still.
-const fn start_of(seed: u32) -> u64 {
-    (seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+const fn start_of(seed: u64) -> u64 {
+    (seed << 1 | 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Marsaglia's xorshift of 64 bits.
