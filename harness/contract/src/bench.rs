@@ -5,6 +5,7 @@ mod allocation;
 mod exercise;
 mod framework;
 mod mdl;
+mod packet;
 mod verdict;
 
 use dmarig_abi::Iova;
@@ -23,6 +24,7 @@ use crate::step::{Step, StepResult};
 pub(crate) use exercise::{Pass, describe_dma_status, transfer_status, went_by_message};
 pub(crate) use framework::OutPointer;
 pub(crate) use mdl::{MdlSource, frames_of};
+pub(crate) use packet::{AMPLE_LIST_BYTES, List, Packet, Registers};
 
 const CONTROL_THREAD: u16 = dmarig_abi::mailbox::CONTEXT_CONTROL_THREAD;
 
@@ -151,10 +153,20 @@ impl<'r> Bench<'r> {
         if self.adapters_by_enabler {
             return self.adapter_by_enabler(address_width_bits);
         }
+        self.adapter_described(DeviceDescription::version_3(address_width_bits))
+    }
+
+    /// Opens an adapter of DUT 0.
+    pub(crate) fn adapter_described(
+        &mut self,
+        description: DeviceDescription,
+    ) -> Result<u32, CaseEnd> {
         let slot = self.slot();
-        let description = DeviceDescription::version_3(address_width_bits);
         self.require(
-            "IoGetDmaAdapter with DEVICE_DESCRIPTION_VERSION3",
+            &format!(
+                "IoGetDmaAdapter with DEVICE_DESCRIPTION_VERSION{}",
+                description.version
+            ),
             Step::adapter_open(slot, 0, description),
         )?;
         self.before = self.rig.mappings()?;

@@ -11,6 +11,10 @@ mod from_mdl_sources;
 mod high_memory;
 mod kmdf;
 mod large;
+mod transfer_lists;
+mod transfer_lists_ex;
+mod transfer_maps;
+mod transfer_profiles;
 
 use crate::case::Case;
 use crate::rig::Remapping;
@@ -61,6 +65,15 @@ pub const SUITES: &[Suite] = &[
         name: "kmdf",
         title: "the driver framework: enablers, WdfCommonBufferCreateWithConfig, the order of callbacks",
         lists: kmdf::LISTS,
+    },
+    Suite {
+        name: "transfer",
+        title: "packet DMA by the WDM interface: scatter/gather lists, channels, map registers, transfers",
+        lists: &[
+            transfer_lists::CASES,
+            transfer_lists_ex::CASES,
+            transfer_maps::CASES,
+        ],
     },
 ];
 

@@ -45,5 +45,6 @@ pub use rig::{
 pub use rule::{Certainty, FAMILIES, Family, Rule, rule, rules};
 pub use severity::Severity;
 pub use step::{
-    Creation, Deferred, QueueMode, Request, Routine, Step, StepResult, Transfer, TransferMode,
+    Action, Bytes, Creation, Deferred, QueueMode, Request, RequestForm, Routine, Step, StepResult,
+    Transfer, TransferMode,
 };

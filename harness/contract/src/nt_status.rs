@@ -13,6 +13,12 @@ impl NtStatus {
     pub const INVALID_PARAMETER: Self = Self(0xC000_000D);
     /// STATUS_NOT_SUPPORTED: "a configuration that is not supported on the current system".
     pub const NOT_SUPPORTED: Self = Self(0xC000_00BB);
+    /// STATUS_BUFFER_TOO_SMALL: a list does not fit into its buffer.
+    pub const BUFFER_TOO_SMALL: Self = Self(0xC000_0023);
+    /// STATUS_NONE_MAPPED: the list has given its MDL already.
+    pub const NONE_MAPPED: Self = Self(0xC000_0073);
+    /// STATUS_CANCELLED.
+    pub const CANCELLED: Self = Self(0xC000_0120);
     /// STATUS_INSUFFICIENT_RESOURCES: no memory for bookkeeping or mapping.
     pub const INSUFFICIENT_RESOURCES: Self = Self(0xC000_009A);
 
@@ -48,6 +54,7 @@ impl NtStatus {
             0xC000_000D => "STATUS_INVALID_PARAMETER",
             0xC000_0010 => "STATUS_INVALID_DEVICE_REQUEST",
             0xC000_0023 => "STATUS_BUFFER_TOO_SMALL",
+            0xC000_0073 => "STATUS_NONE_MAPPED",
             0xC000_0095 => "STATUS_INTEGER_OVERFLOW",
             0xC000_009A => "STATUS_INSUFFICIENT_RESOURCES",
             0xC000_00BB => "STATUS_NOT_SUPPORTED",

@@ -4,6 +4,7 @@ mod allocation;
 mod kmdf;
 mod kmdf_io;
 mod sources;
+mod transfer;
 
 use dmarig_abi::operation::{self as op, Operation, OperationResult};
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,7 @@ use crate::nt_status::NtStatus;
 pub use allocation::Routine;
 pub use kmdf::Creation;
 pub use kmdf_io::{Deferred, QueueMode, Request};
+pub use transfer::{Action, Bytes, RequestForm};
 
 /// How the driver starts a transfer and learns of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +75,7 @@ pub struct Transfer {
     pub seed: u64,
 }
 
-fn step(opcode: u16, dst: u32, a: u32, b: u32, arg: [u64; 5]) -> Step {
+pub(crate) fn step(opcode: u16, dst: u32, a: u32, b: u32, arg: [u64; 5]) -> Step {
     Step {
         operation: Operation {
             opcode,

@@ -69,6 +69,16 @@ pub const SABOTAGES: &[Sabotage] = &[
         title: "the driver reports success for a call that was refused",
         place: Place::Guest,
     },
+    Sabotage {
+        name: "driver-skip-flush",
+        title: "the driver looks at the data of a transfer without flush or PutScatterGatherList",
+        place: Place::Guest,
+    },
+    Sabotage {
+        name: "driver-truncate-address",
+        title: "the driver cuts a logical address to 32 bits before it gives it to the device",
+        place: Place::Guest,
+    },
 ];
 
 /// Finds a sabotage by name.

@@ -8,7 +8,7 @@ use dmarig_abi::descriptor::{
     DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_PROBE, DMA_OP_CRC, DMA_OP_VERIFY_PATTERN,
     DMA_OP_WRITE_PATTERN,
 };
-use dmarig_abi::operation::TRANSFER_VALUE_BY_MESSAGE;
+use dmarig_abi::operation::{SLOT_NONE, TRANSFER_VALUE_BY_MESSAGE};
 
 use crate::bench::{Bench, Buffer, MdlSource};
 use crate::finding::{CaseEnd, Finding};
@@ -67,7 +67,7 @@ impl Pass {
         )
     }
 
-    fn describe(self) -> String {
+    pub(super) fn describe(self) -> String {
         let path = if self.by_message { "message" } else { "mapped" };
         format!("{path} DMA, {:?}, channel {}", self.mode, self.channel)
     }
@@ -346,7 +346,12 @@ pub(super) fn transfer(buffer: &Buffer, pass: Pass, opcode: u16, seed: u64) -> S
         },
         mode: pass.mode,
         buffer: buffer.slot,
-        offset: 0,
+        // Without a slot the driver takes the offset for the address itself.
+        offset: if buffer.slot == SLOT_NONE {
+            buffer.logical_address.raw()
+        } else {
+            0
+        },
         length_bytes: buffer.length_bytes,
         seed,
     })

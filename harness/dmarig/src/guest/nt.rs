@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use contract::{EarlyProgram, GuestMemory, Profile, Remapping};
+use contract::{Bounce, EarlyProgram, GuestMemory, Profile, Remapping, SgCallback};
 use cpio::newc;
 use dmarig_abi::mailbox::{CONTEXT_ADD_DEVICE, CONTEXT_START_DEVICE};
 use qemu::CpuFeature;
@@ -99,11 +99,30 @@ pub fn command_line(
     if profile.memory == GuestMemory::HighFirst {
         line.push_str(" memory=high-first");
     }
+    line.push_str(&transfer_words(profile));
     if let Some(sabotage) = sabotage.filter(|sabotage| sabotage.place == Place::Guest) {
         line.push_str(" sabotage=");
         line.push_str(sabotage.name);
     }
     line
+}
+
+/// How the HAL treats transfers, where it is not the default.
+fn transfer_words(profile: &Profile) -> String {
+    let mut words = String::new();
+    match profile.bounce {
+        Bounce::Always => {}
+        Bounce::AsNeeded => words.push_str(" bounce=as-needed"),
+    }
+    if let Some(count) = profile.map_registers {
+        words.push_str(&format!(" map-registers={count}"));
+    }
+    match profile.sg_callback {
+        SgCallback::Sync => {}
+        SgCallback::Deferred => words.push_str(" sg-callback=deferred"),
+        SgCallback::Seeded(seed) => words.push_str(&format!(" sg-callback=seeded:{seed}")),
+    }
+    words
 }
 
 /// The driver's file name, if it can stand on the command line and in the archive.
