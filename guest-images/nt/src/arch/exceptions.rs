@@ -20,12 +20,22 @@ const FAULT_FETCH: u64 = 1 << 4;
 /// machine goes on there.
 pub type ExceptionFilter = fn(&mut ExceptionFrame, u32) -> bool;
 
+/// Is told the address of a page fault and of the instruction in a driver's code before it becomes a bug check, and may end the run
+/// for a better reason.
+pub type FaultWitness = fn(address: u64, instruction: u64);
+
+static WITNESS: Guarded<Option<FaultWitness>> = Guarded::new(None);
 static FILTER: Guarded<Option<ExceptionFilter>> = Guarded::new(None);
 
 /// Registers who may deal with exceptions in drivers' code before they become bug checks. The filter is
 /// called on the exception's own stack, interrupts off, with the frame and the NTSTATUS of the exception.
 pub fn set_filter(filter: ExceptionFilter) {
     FILTER.with(|slot| *slot = Some(filter));
+}
+
+/// Registers who is told of page faults in drivers' code.
+pub fn set_witness(witness: FaultWitness) {
+    WITNESS.with(|slot| *slot = Some(witness));
 }
 
 /// Called by the stub.
@@ -52,6 +62,9 @@ fn raise(frame: &ExceptionFrame, status: u32, fault_address: u64) -> ! {
     if frame.vector != PAGE_FAULT {
         let parameters = [sign_extended(status), frame.rip, 0, 0];
         bugcheck::raise_at(code::KMODE_EXCEPTION_NOT_HANDLED, parameters, frame.rip);
+    }
+    if let Some(witness) = WITNESS.with(|slot| *slot) {
+        witness(fault_address, frame.rip);
     }
     let access = match frame.error_code {
         error if error & FAULT_FETCH != 0 => 8,

@@ -203,6 +203,26 @@ pub(crate) fn check_released(routine: &str, start: u64, len_bytes: u64) {
     }
 }
 
+/// Page faults of drivers: one in the guard pages of a common buffer is named as such.
+pub(crate) fn explain_fault(address: u64, instruction: u64) {
+    let hit = STATE.try_with(|state| {
+        let mut buffers = state.buffers.values().flatten();
+        let is_hit = |buffer: &&CommonBuffer| buffer.has_guard_at(address);
+        let buffer = buffers.find(is_hit)?;
+        Some((buffer.va, buffer.iova, buffer.len_bytes))
+    });
+    if let Some((va, iova, len_bytes)) = hit.flatten() {
+        verifier::undocumented_violation_at(
+            "common-buffer-guard-touched",
+            format_args!(
+                "AC-4: the CPU touched {address:#x}, a guard page of the common buffer at {va:#x} (logical address \
+                 {iova:#x}, length {len_bytes:#x})"
+            ),
+            instruction,
+        );
+    }
+}
+
 /// Requires an exact IRQL (`is_exact`) or one at most `level`: 0xE6/0x13.
 pub(super) fn require_irql(routine: &str, level: Irql, is_exact: bool) {
     let current = irql::current();

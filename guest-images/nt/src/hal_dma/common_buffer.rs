@@ -69,6 +69,14 @@ impl CommonBuffer {
         matches!(self.backing, Backing::Driver { .. })
     }
 
+    /// Whether the CPU meets the page right before or behind the buffer's at `address`; none is mapped there.
+    pub(super) fn has_guard_at(&self, address: u64) -> bool {
+        let start = self.va & !(PAGE_BYTES - 1);
+        let end = start + self.n_pages * PAGE_BYTES;
+        let page = address & !(PAGE_BYTES - 1);
+        page == start.wrapping_sub(PAGE_BYTES) || page == end
+    }
+
     /// Whether FreeCommonBuffer may call it by `va`. For a SubSection the documents do not tell whether that is
     /// the MDL's address or the part's, so both are right.
     pub(super) fn is_at(&self, va: u64) -> bool {

@@ -334,7 +334,7 @@ pub(crate) extern "win64" fn free_common_buffer(
         .cache_enabled
         .is_some_and(|expected| expected != is_cached)
     {
-        verifier::finding(
+        verifier::undocumented_violation(
             "free-common-buffer-cache",
             format_args!("FC-2: CacheEnabled {is_cached} differs from the allocation's"),
         );
@@ -345,7 +345,7 @@ pub(crate) extern "win64" fn free_common_buffer(
 /// Nothing is freed: which buffer was meant is not certain.
 fn report_mismatch(adapter: u64, len_bytes: u32, iova: u64, va: u64) {
     match adapter::nearest_buffer(adapter, iova, va) {
-        Some((len, right_iova, right_va)) => verifier::finding(
+        Some((len, right_iova, right_va)) => verifier::undocumented_violation(
             "free-common-buffer-mismatch",
             format_args!(
                 "FC-2: length {len_bytes:#x}, logical address {iova:#x}, virtual address {va:#x}; \

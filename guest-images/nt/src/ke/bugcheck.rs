@@ -70,8 +70,8 @@ pub fn raise_at(code: u32, parameters: [u64; 4], location: u64) -> ! {
     exit(ExitCode::BugCheck)
 }
 
-/// The first word on the stack, from `stack_pointer` up, that lies in a driver's image: most likely the return
-/// address of the driver's call that led here.
+/// The first word on the stack, from `stack_pointer` up, that lies behind a call in a driver's image: most likely
+/// the return address of the driver's call that led here. Saved registers hold other addresses in the image.
 #[must_use]
 pub fn nearest_driver_frame(stack_pointer: u64) -> Option<u64> {
     let mut address = stack_pointer.next_multiple_of(8);
@@ -81,12 +81,49 @@ pub fn nearest_driver_frame(stack_pointer: u64) -> Option<u64> {
             return None;
         }
         let word = read_stack(address);
-        if images::contains(word) {
+        if images::contains(word) && follows_call(&code_before(word)) {
             return Some(word);
         }
         address += 8;
     }
     None
+}
+
+/// Longest call instruction that is looked for.
+const CALL_BYTES: usize = 7;
+
+/// The bytes before an address in an image.
+fn code_before(address: u64) -> [u8; CALL_BYTES] {
+    let start = address.wrapping_sub(CALL_BYTES as u64);
+    let mut bytes = [0; CALL_BYTES];
+    if images::contains(start) && memory::is_readable_now(start) && memory::is_readable_now(address)
+    {
+        for (at, byte) in (start..).zip(&mut bytes) {
+            let word = read_stack(at & !7);
+            *byte = word.to_le_bytes()[usize::try_from(at & 7).unwrap_or(0)];
+        }
+    }
+    bytes
+}
+
+/// Whether code ends with a call: `E8 rel32`, or `FF /2` with any operand.
+fn follows_call(code: &[u8; CALL_BYTES]) -> bool {
+    // Length of FF, its operand byte, and what that asks for behind it.
+    let is_indirect = |length: usize| {
+        let [opcode, operand, ..] = code[CALL_BYTES - length..] else {
+            return false;
+        };
+        let (mode, register, memory) = (operand >> 6, (operand >> 3) & 7, operand & 7);
+        let sib = usize::from(mode != 3 && memory == 4);
+        let displacement = match mode {
+            0 if memory == 5 => 4,
+            1 => 1,
+            2 => 4,
+            _ => 0,
+        };
+        opcode == 0xFF && register == 2 && length == 2 + sib + displacement
+    };
+    code[CALL_BYTES - 5] == 0xE8 || [2, 3, 4, 6, 7].into_iter().any(is_indirect)
 }
 
 #[cfg(feature = "kernel")]
@@ -110,4 +147,26 @@ fn read_stack(_address: u64) -> u64 {
 fn stack_pointer() -> u64 {
     let here = 0u64;
     (&raw const here).expose_provenance() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_all_forms_are_told_from_other_code() {
+        let check = |code: [u8; CALL_BYTES], expected: bool| {
+            assert_eq!(follows_call(&code), expected, "{code:02x?}");
+        };
+        check([0, 0, 0xE8, 1, 2, 3, 4], true);
+        check([0, 0xFF, 0x15, 1, 2, 3, 4], true);
+        check([0, 0, 0, 0, 0, 0xFF, 0xD0], true);
+        check([0, 0, 0, 0, 0xFF, 0x50, 0x18], true);
+        check([0, 0xFF, 0x90, 0x38, 1, 0, 0], true);
+        check([0xFF, 0x94, 0x24, 0x38, 1, 0, 0], true);
+        check([0, 0, 0, 0xFF, 0x54, 0x24, 8], true);
+        check([0; CALL_BYTES], false);
+        check([0, 0xFF, 0x25, 1, 2, 3, 4], false);
+        check([0x90; CALL_BYTES], false);
+    }
 }

@@ -197,8 +197,8 @@ pub(crate) extern "win64" fn mm_unlock_pages(mdl: u64) {
 }
 
 /// `MmMapLockedPagesSpecifyCache` (wdm.h), also behind MmGetSystemAddressForMdlSafe. IRQL <=
-/// DISPATCH_LEVEL. Null where no address range is left; kernel mode only. Documented misuse: 0xC4/0x74
-/// (IRQL), 0xC4/0x85 (pages not locked), 0xC4/0x89 (no RAM), 0xC4/0x82 (BugCheckOnFailure).
+/// DISPATCH_LEVEL. Null where no address range is left; kernel mode only. Documented misuse: 0xC4/0x76
+/// (IRQL), 0xC4/0xB2 (mapped already), 0xC4/0x85 (pages not locked), 0xC4/0x89 (no RAM), 0xC4/0x82 (BugCheckOnFailure).
 pub(crate) extern "win64" fn mm_map_locked_pages_specify_cache(
     mdl: u64,
     mode: u8,
@@ -207,7 +207,7 @@ pub(crate) extern "win64" fn mm_map_locked_pages_specify_cache(
     bug_check_on_failure: u32,
     priority: u32,
 ) -> u64 {
-    verifier::at_most_or("MmMapLockedPagesSpecifyCache", DISPATCH_LEVEL, 0x74);
+    verifier::at_most_or("MmMapLockedPagesSpecifyCache", DISPATCH_LEVEL, 0x76);
     let mdl: &Mdl = shared(mdl);
     if mode != 0 {
         verifier::finding(
@@ -224,10 +224,7 @@ pub(crate) extern "win64" fn mm_map_locked_pages_specify_cache(
         return 0;
     }
     if mdl.has(MAPPED_TO_SYSTEM_VA | SOURCE_IS_NONPAGED_POOL) {
-        verifier::undocumented_violation(
-            "mdl-mapped-twice",
-            format_args!("MDL {:#x} has a system mapping already", address_of(mdl)),
-        );
+        misuse(mdl, "mdl-mapped-twice", 0xB2);
         return mdl.mapped_system_va.get();
     }
     if !mdl.has(IO_SPACE) && pfns(mdl).any(|pfn| !memory::is_ram(Pfn::new(pfn))) {
@@ -259,12 +256,16 @@ fn map(mdl: &Mdl, cache: u32, priority: u32) -> Option<u64> {
 }
 
 /// `MmUnmapLockedPages` (wdm.h). IRQL <= DISPATCH_LEVEL. Documented misuse: 0xC4/0x79 (IRQL), 0xC4/0xB6 (not
-/// mapped).
+/// mapped), 0xC4/0xB5 (the mapping is that of a partial MDL's source).
 pub(super) extern "win64" fn mm_unmap_locked_pages(va: u64, mdl: u64) {
     verifier::at_most_or("MmUnmapLockedPages", DISPATCH_LEVEL, 0x79);
     let mdl: &Mdl = shared(mdl);
     if !mdl.has(MAPPED_TO_SYSTEM_VA) || mdl.mapped_system_va.get() != va {
         misuse(mdl, "mdl-unmapped-twice", 0xB6);
+        return;
+    }
+    if mdl.has(PARTIAL) && !mdl.has(PARTIAL_HAS_BEEN_MAPPED) {
+        misuse(mdl, "partial-mdl-unmapped", 0xB5);
         return;
     }
     unmap(va, mdl);

@@ -6,6 +6,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::arch::exit::{ExitCode, exit};
+use crate::arch::images::Symbolic;
 use crate::console::Event;
 use crate::ke::bugcheck;
 use crate::ke::irql::{self, DISPATCH_LEVEL, Irql};
@@ -46,11 +47,27 @@ pub fn findings() -> u64 {
 
 /// Writes a finding and goes on, in either mode: for what is worth knowing and stops nothing.
 pub fn finding(id: &str, detail: fmt::Arguments<'_>) {
+    finding_at(id, detail, call_site());
+}
+
+fn finding_at(id: &str, detail: fmt::Arguments<'_>, location: Option<u64>) {
     FINDINGS.fetch_add(1, Ordering::Relaxed);
-    Event::new("finding")
+    let event = Event::new("finding")
         .text("id", id)
-        .display("detail", &detail)
-        .send();
+        .display("detail", &detail);
+    match location {
+        Some(address) => event.display("location", &Symbolic(address)).send(),
+        None => event.send(),
+    }
+}
+
+/// Where in a driver the call that is being served comes from, if a driver made one.
+fn call_site() -> Option<u64> {
+    if cfg!(feature = "kernel") {
+        bugcheck::driver_location()
+    } else {
+        None
+    }
 }
 
 /// A broken rule with a documented bug check: that one with `verifier=on`, else a finding.
@@ -64,6 +81,16 @@ pub fn violation(id: &str, detail: fmt::Arguments<'_>, documented: Documented) {
 /// A broken rule without a documented code: stops with `verifier=on`, else goes on.
 pub fn undocumented_violation(id: &str, detail: fmt::Arguments<'_>) {
     finding(id, detail);
+    stop(id);
+}
+
+/// As [`undocumented_violation`], by the instruction at `location`.
+pub fn undocumented_violation_at(id: &str, detail: fmt::Arguments<'_>, location: u64) {
+    finding_at(id, detail, Some(location));
+    stop(id);
+}
+
+fn stop(id: &str) {
     if is_on() {
         Event::new("goodbye").text("reason", id).send();
         exit(ExitCode::BugCheck);

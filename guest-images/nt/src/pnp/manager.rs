@@ -7,12 +7,13 @@ use dmarig_abi::registers::{PCI_DEVICE_ID_CONTROL, PCI_DEVICE_ID_DUT, PCI_VENDOR
 
 use super::device::{self, Device, State};
 use super::requests::{self, Power, Request};
-use super::{bus, driver_object, leaks};
+use super::{bus, driver_object, iommu_faults, leaks};
+use crate::arch::exceptions;
 use crate::arch::exit::{ExitCode, exit};
 use crate::arch::guarded::Guarded;
 use crate::boot::{self, BootInfo};
 use crate::console::{self, Event};
-use crate::hal_dma::sabotage;
+use crate::hal_dma::{adapter, sabotage};
 use crate::ntoskrnl::loader::{self, Loaded};
 use crate::ntoskrnl::objects::{DriverExtension, DriverObject};
 use crate::ntoskrnl::shared::{address_of, shared};
@@ -34,6 +35,8 @@ pub fn run() {
         return;
     };
     verifier::set(info.options.verifier.is_on());
+    iommu_faults::initialize();
+    exceptions::set_witness(adapter::explain_fault);
     let Some(file_name) = info.options.driver.as_deref() else {
         console::set_command_handler(handle_command);
         return;
@@ -215,7 +218,8 @@ fn set_value(path: &str, value: Value) {
     });
 }
 
-/// One line of the command port: `pnp WORD DEVICE`, `power d0|d3|s0|s3 DEVICE`, `shutdown`.
+/// One line of the command port: `pnp WORD DEVICE`, `power d0|d3|s0|s3 DEVICE`, `iommu-faults
+/// announced|unannounced`, `shutdown`.
 fn handle_command(line: &str) {
     let mut words = line.split_ascii_whitespace();
     let command = [words.next(), words.next(), words.next(), words.next()];
@@ -223,6 +227,15 @@ fn handle_command(line: &str) {
         [Some("shutdown"), None, ..] => {
             console::answer(line, "0x0");
             shut_down();
+        }
+        [
+            Some("iommu-faults"),
+            Some(word @ ("announced" | "unannounced")),
+            None,
+            ..,
+        ] => {
+            iommu_faults::set_announced(word == "announced");
+            console::answer(line, "0x0");
         }
         [Some("pnp"), Some(word), Some(name), None] => match Request::parse(word) {
             Some(request) => with_device(line, name, |device| requests::send(device, request)),

@@ -8,6 +8,7 @@ mod bus;
 pub mod device;
 mod driver_object;
 mod hardware;
+mod iommu_faults;
 mod later;
 mod leaks;
 mod manager;
