@@ -14,6 +14,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+#[path = "vm/explore.rs"]
+mod explore;
+
 const DMARIG: &str = env!("CARGO_BIN_EXE_dmarig");
 /// Checks that the default suite must at least have, not counting those of the rig itself.
 const CASES_MIN: usize = 45;
@@ -38,6 +41,7 @@ fn main() {
         let title = format!("{name}_turns_exactly_its_checks_red");
         trials.push(Trial::test(title, move || sabotaged(&name)));
     }
+    trials.extend(explore::trials(&sabotages()));
     if let Some(reason) = what_is_missing() {
         let skipped = |trial: Trial| {
             let kind = format!("skipped: {reason}");
@@ -100,8 +104,16 @@ struct Run {
 
 impl Run {
     fn new(arguments: &[&str]) -> Self {
+        Self::of("run", arguments)
+    }
+
+    /// A run by another subcommand.
+    fn of(subcommand: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let output = command(&folder, arguments).output().expect("dmarig starts");
+        let arguments = [&[subcommand], arguments].concat();
+        let output = command(&folder, &arguments)
+            .output()
+            .expect("dmarig starts");
         Self { folder, output }
     }
 
@@ -163,12 +175,12 @@ impl Run {
     }
 }
 
+/// A subcommand with its arguments, and the folders that are the test's own.
 fn command(folder: &tempfile::TempDir, arguments: &[&str]) -> Command {
     let sockets = folder.path().join("tmp");
     fs::create_dir_all(&sockets).expect("made");
     let mut command = Command::new(DMARIG);
     command
-        .arg("run")
         .args(arguments)
         .arg("--out")
         .arg(folder.path().join("out"))
@@ -246,7 +258,7 @@ fn sabotaged(name: &str) -> Result<(), Failed> {
 
 fn interrupted() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let mut child = command(&folder, &[])
+    let mut child = command(&folder, &["run"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
