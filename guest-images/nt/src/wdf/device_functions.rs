@@ -16,6 +16,11 @@ const TAG: u32 = u32::from_le_bytes(*b"WdfS");
 const QUERY_INTERFACE: u8 = 8;
 /// WDF_DEVICE_FAILED_ACTION: AttemptRestart and NoRestart.
 const FAILED_ACTIONS: core::ops::RangeInclusive<u32> = 1..=2;
+/// Sizes of WDF_DEVICE_POWER_POLICY_IDLE_SETTINGS: 1.9, 1.11 and later.
+const IDLE_SETTINGS_BYTES: [u32; 2] = [0x18, 0x24];
+/// IdleCannotWakeFromS0 and IdleCanWakeFromS0.
+const IDLE_CANNOT_WAKE: u32 = 1;
+const IDLE_CAN_WAKE: u32 = 2;
 /// DEVPKEY_Device_DmaRemappingPolicy {83da6326-97a6-4088-9453-a1923f573b29}, 18, as DEVPROPKEY.
 const REMAPPING_POLICY: [u8; 20] = [
     0x26, 0x63, 0xDA, 0x83, 0xA6, 0x97, 0x88, 0x40, 0x94, 0x53, 0xA1, 0x92, 0x3F, 0x57, 0x3B, 0x29,
@@ -334,4 +339,41 @@ pub(super) extern "win64" fn stop_idle(_globals: u64, device: u64, _wait: u8) ->
 /// `WdfDeviceResumeIdleNoTrack`, `WdfDeviceResumeIdleActual` (wdfdevice.h).
 pub(super) extern "win64" fn resume_idle(_globals: u64, device: u64) {
     let _ = object::check("WdfDeviceResumeIdle", device, &KIND);
+}
+
+/// `WdfDeviceAssignS0IdleSettings` (wdfdevice.h): {Size, IdleCaps, ...}. IRQL <= DISPATCH_LEVEL. STATUS_SUCCESS: a device
+/// is never idle here. STATUS_INFO_LENGTH_MISMATCH, STATUS_INVALID_PARAMETER for unknown capabilities,
+/// STATUS_INVALID_DEVICE_REQUEST where the device does not own the power policy, STATUS_POWER_STATE_INVALID for a device
+/// that is to wake itself, for none can.
+pub(super) extern "win64" fn assign_idle_settings(
+    _globals: u64,
+    device: u64,
+    settings: u64,
+) -> NtStatus {
+    let function = "WdfDeviceAssignS0IdleSettings";
+    let handle = object::check(function, device, &KIND);
+    not_null(function, "Settings", settings);
+    if !IDLE_SETTINGS_BYTES.contains(&shared::<Cell<u32>>(settings).get()) {
+        return status::INFO_LENGTH_MISMATCH;
+    }
+    if device::with(handle, |device| device.init.owns_power_policy) != Some(true) {
+        return status::INVALID_DEVICE_REQUEST;
+    }
+    match shared::<Cell<u32>>(settings.wrapping_add(4)).get() {
+        IDLE_CANNOT_WAKE => status::SUCCESS,
+        IDLE_CAN_WAKE => status::POWER_STATE_INVALID,
+        _ => status::INVALID_PARAMETER,
+    }
+}
+
+/// `WdfDeviceAssignSxWakeSettings` (wdfdevice.h). STATUS_POWER_STATE_INVALID: no device wakes the system.
+pub(super) extern "win64" fn assign_wake_settings(
+    _globals: u64,
+    device: u64,
+    settings: u64,
+) -> NtStatus {
+    let function = "WdfDeviceAssignSxWakeSettings";
+    let _ = object::check(function, device, &KIND);
+    not_null(function, "Settings", settings);
+    status::POWER_STATE_INVALID
 }

@@ -111,6 +111,20 @@ pub(super) extern "win64" fn set_power_pageable(_globals: u64, init: u64) {
     with(function, init, |init| init.is_power_pageable = true);
 }
 
+/// `WdfDeviceInitSetPowerInrush`: one device at a time powers up here anyway.
+pub(super) extern "win64" fn set_power_inrush(_globals: u64, init: u64) {
+    let function = "WdfDeviceInitSetPowerInrush";
+    not_null(function, "DeviceInit", init);
+    with(function, init, |_| ());
+}
+
+/// `WdfDeviceInitSetReleaseHardwareOrderOnFailure`: there are no children whose removal could come first.
+pub(super) extern "win64" fn set_release_hardware_order(_globals: u64, init: u64, _order: u32) {
+    let function = "WdfDeviceInitSetReleaseHardwareOrderOnFailure";
+    not_null(function, "DeviceInit", init);
+    with(function, init, |_| ());
+}
+
 /// `WdfDeviceInitSetDeviceType`.
 pub(super) extern "win64" fn set_device_type(_globals: u64, init: u64, device_type: u32) {
     let function = "WdfDeviceInitSetDeviceType";

@@ -6,7 +6,7 @@ use super::attributes::{Attributes, ParentRule, Rules};
 use super::interrupt::{self, KIND, Record, Routines};
 use super::object::{self, Handle};
 use super::violation::{at_most, not_null};
-use super::{device, device_init, tree};
+use super::{device, device_init, spin_lock, tree};
 use crate::ke::Foreign;
 use crate::ke::interrupt::{self as ke_interrupt, Interrupt};
 use crate::ke::irql::PASSIVE_LEVEL;
@@ -135,7 +135,7 @@ fn make(function: &str, device: Handle, config: u64, attributes: u64) -> Result<
         return Err(status::INVALID_PARAMETER);
     }
     if config.spin_lock != 0 {
-        let _ = object::check_any(function, config.spin_lock);
+        let _ = object::check(function, config.spin_lock, &spin_lock::KIND);
     }
     let resource = match is_in_prepare_hardware {
         true => interrupt::read_resource(config.translated),
@@ -346,3 +346,7 @@ pub(super) extern "win64" fn device_of(_globals: u64, interrupt: u64) -> u64 {
 pub(super) extern "win64" fn report_activity(_globals: u64, interrupt: u64) {
     let _ = checked("WdfInterruptReportActive", interrupt);
 }
+
+#[cfg(test)]
+#[path = "interrupt_tests.rs"]
+mod tests;

@@ -6,8 +6,9 @@ use super::names::{FUNCTION_COUNT, REPORTS};
 use super::{
     collection, common_buffer, device, device_functions, device_init_functions as device_init,
     dma_enabler, dma_transaction_functions as transaction, dpc, driver, file_object,
-    interrupt_functions as interrupt, memory, object_functions, queue_functions, request_buffers,
-    request_functions, resource_list, spin_lock, string, timer, wait_lock, work_item,
+    interrupt_functions as interrupt, memory, object_functions, property_functions as property,
+    queue_functions, request_buffers, request_functions, resource_list, spin_lock, string, timer,
+    verifier_functions as verifier, wait_lock, work_item,
 };
 
 /// The table as drivers see it: addresses of code.
@@ -66,6 +67,8 @@ functions! {
     32 WdfDeviceWdmGetAttachedDevice => device_functions::attached_device;
     33 WdfDeviceWdmGetPhysicalDevice => device_functions::physical_device;
     39 WdfDeviceGetDriver => device_functions::driver;
+    46 WdfDeviceAssignS0IdleSettings => device_functions::assign_idle_settings;
+    47 WdfDeviceAssignSxWakeSettings => device_functions::assign_wake_settings;
     50 WdfDeviceSetCharacteristics => device_functions::set_characteristics;
     51 WdfDeviceGetCharacteristics => device_functions::characteristics;
     52 WdfDeviceGetAlignmentRequirement => device_functions::alignment_requirement;
@@ -78,6 +81,7 @@ functions! {
     62 WdfDeviceInitSetExclusive => device_init::set_exclusive;
     63 WdfDeviceInitSetPowerNotPageable => device_init::set_power_not_pageable;
     64 WdfDeviceInitSetPowerPageable => device_init::set_power_pageable;
+    65 WdfDeviceInitSetPowerInrush => device_init::set_power_inrush;
     66 WdfDeviceInitSetDeviceType => device_init::set_device_type;
     67 WdfDeviceInitAssignName => device_init::assign_name;
     68 WdfDeviceInitAssignSDDLString => device_init::assign_sddl;
@@ -92,6 +96,7 @@ functions! {
     78 WdfDeviceSetDeviceInterfaceState => device_functions::set_interface_state;
     80 WdfDeviceCreateSymbolicLink => device_functions::create_symbolic_link;
     81 WdfDeviceQueryProperty => device_functions::query_property;
+    82 WdfDeviceAllocAndQueryProperty => property::of_device;
     83 WdfDeviceSetPnpCapabilities => device_functions::set_capabilities;
     84 WdfDeviceSetPowerCapabilities => device_functions::set_capabilities;
     87 WdfDeviceSetFailed => device_functions::set_failed;
@@ -129,6 +134,7 @@ functions! {
     123 WdfDriverIsVersionAvailable => driver::is_version_available;
     124 WdfFdoInitWdmGetPhysicalDevice => device_init::physical_device;
     126 WdfFdoInitQueryProperty => device_init::query_property;
+    127 WdfFdoInitAllocAndQueryProperty => property::of_init;
     128 WdfFdoInitSetEventCallbacks => device_init::set_fdo_callbacks;
     129 WdfFdoInitSetFilter => device_init::set_filter;
     131 WdfFdoQueryForInterface => device_functions::query_for_interface;
@@ -216,6 +222,8 @@ functions! {
     319 WdfTimerStart => timer::start;
     320 WdfTimerStop => timer::stop_timer;
     321 WdfTimerGetParentObject => timer::parent_object;
+    367 WdfVerifierDbgBreakPoint => verifier::break_point;
+    368 WdfVerifierKeBugCheck => verifier::bug_check;
     379 WdfWorkItemCreate => work_item::create;
     380 WdfWorkItemEnqueue => work_item::enqueue;
     381 WdfWorkItemGetParentObject => work_item::parent_object;
@@ -239,8 +247,10 @@ functions! {
     419 WdfIoQueueStopAndPurgeSynchronously => queue_functions::stop_and_purge_synchronously;
     428 WdfInterruptReportActive => interrupt::report_activity;
     429 WdfInterruptReportInactive => interrupt::report_activity;
+    430 WdfDeviceInitSetReleaseHardwareOrderOnFailure => device_init::set_release_hardware_order;
     432 WdfDeviceInitSetIoTypeEx => device_init::set_io_type_ex;
     433 WdfDeviceQueryPropertyEx => device_functions::query_property_ex;
+    434 WdfDeviceAllocAndQueryPropertyEx => property::of_device_ex;
     438 WdfDeviceStopIdleActual => device_functions::stop_idle;
     439 WdfDeviceResumeIdleActual => device_functions::resume_idle;
     444 WdfDmaTransactionSetSingleTransferRequirement => transaction::set_single;
