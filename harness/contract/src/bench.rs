@@ -61,6 +61,8 @@ impl Buffer {
 pub struct Bench<'r> {
     rig: &'r mut dyn Rig,
     case_id: &'static str,
+    /// Findings of the guest that the case must cause.
+    expected_findings: &'static [&'static str],
     /// The mapping set at the start of the case, to which its end must return.
     start: MappingView,
     /// The mapping set before the buffer that is looked at: with the adapter and rings of the case.
@@ -73,11 +75,16 @@ pub struct Bench<'r> {
 
 impl<'r> Bench<'r> {
     /// Starts a case: remembers the mapping set.
-    pub(crate) fn new(rig: &'r mut dyn Rig, case_id: &'static str) -> Result<Self, RigError> {
+    pub(crate) fn new(
+        rig: &'r mut dyn Rig,
+        case_id: &'static str,
+        expected_findings: &'static [&'static str],
+    ) -> Result<Self, RigError> {
         let before = rig.mappings()?;
         Ok(Self {
             rig,
             case_id,
+            expected_findings,
             start: before.clone(),
             before,
             next_slot: 0,
@@ -336,8 +343,21 @@ impl<'r> Bench<'r> {
     /// longer translate if remapping is on.
     pub(crate) fn free(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
         self.require("FreeCommonBuffer", Step::buffer_free(buffer.slot))?;
+        self.check_freed(buffer)
+    }
+
+    /// A common buffer that was freed is gone for device and IOMMU.
+    pub(crate) fn check_freed(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
         self.check_gone(buffer)?;
         self.check_unchanged(&format!("FreeCommonBuffer of {}", buffer.name))
+    }
+
+    /// The call gave NULL.
+    pub(crate) fn expect_null(&mut self, what: &str, result: &StepResult) -> Result<(), CaseEnd> {
+        if result.result.outcome == dmarig_abi::operation::OUTCOME_NULL {
+            return Ok(());
+        }
+        Err(driver_finding(what, "NULL", result).into())
     }
 
     /// Ends the case: releases what is left in slots and checks what holds for every case. Returns

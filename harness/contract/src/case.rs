@@ -50,6 +50,8 @@ pub struct Case {
     pub profile: &'static Profile,
     /// The stop of the guest in which it must end, if it must not go on. It has a boot of its own then.
     pub stop: Option<Stop>,
+    /// Findings of the guest that it must cause, by id; any other is red.
+    pub findings: &'static [&'static str],
     /// What runs.
     pub body: Body,
 }
@@ -71,6 +73,7 @@ impl Case {
             tags: &[],
             profile: &DEFAULT_PROFILE,
             stop: None,
+            findings: &[],
             body,
         }
     }
@@ -85,6 +88,12 @@ impl Case {
     #[must_use]
     pub const fn tagged(self, tags: &'static [Tag]) -> Self {
         Self { tags, ..self }
+    }
+
+    /// Demands that the guest finds these, and goes on.
+    #[must_use]
+    pub const fn finds(self, findings: &'static [&'static str]) -> Self {
+        Self { findings, ..self }
     }
 
     /// Gives it a boot of another kind.
@@ -160,7 +169,7 @@ impl Case {
     /// # Errors
     /// The rig broke; nothing can be said about the contract.
     pub fn run(&self, rig: &mut dyn Rig) -> Result<CaseReport, RigError> {
-        let mut bench = Bench::new(rig, self.id)?;
+        let mut bench = Bench::new(rig, self.id, self.findings)?;
         let ended = (self.body)(&mut bench);
         let mut findings = Vec::new();
         match ended {

@@ -3,6 +3,7 @@
 mod allocation;
 mod kmdf;
 mod kmdf_io;
+mod misuse;
 mod sources;
 mod transfer;
 
@@ -16,6 +17,7 @@ use crate::nt_status::NtStatus;
 pub use allocation::Routine;
 pub use kmdf::Creation;
 pub use kmdf_io::{Deferred, QueueMode, Request};
+pub use misuse::FreedAs;
 pub use transfer::{Action, Bytes, RequestForm};
 
 /// How the driver starts a transfer and learns of its end.

@@ -172,6 +172,41 @@ impl Bench<'_> {
         self.judge_cpu_check(&what, &results[1], Some(buffer))
     }
 
+    /// The device reads a freed buffer through the platform's IOMMU, and nobody was told before.
+    pub(crate) fn read_freed(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
+        self.rig.device(DeviceRequest {
+            opcode: DMA_OP_CRC,
+            flags: DESCRIPTOR_FLAG_MESSAGE,
+            iova: buffer.logical_address,
+            length_bytes: 64,
+            seed: 0,
+        })?;
+        Ok(())
+    }
+
+    /// The device writes `length_bytes` at an offset that lies outside of the buffer.
+    pub(crate) fn write_outside(
+        &mut self,
+        buffer: &Buffer,
+        offset: i64,
+        length_bytes: u64,
+    ) -> Result<(), CaseEnd> {
+        let iova = buffer.at(offset.cast_unsigned());
+        let step = Step::device_transfer(Transfer {
+            device: 0,
+            channel: 0,
+            opcode: DMA_OP_WRITE_PATTERN,
+            flags: 0,
+            mode: TransferMode::RegisterPoll,
+            buffer: SLOT_NONE,
+            offset: iova.raw(),
+            length_bytes,
+            seed: 0,
+        });
+        self.require("the device's write outside of the buffer", step)
+            .map(drop)
+    }
+
     /// The CPU writes the pattern all over the buffer.
     pub(crate) fn cpu_fill(&mut self, buffer: &Buffer, seed: u64) -> Result<(), CaseEnd> {
         let step = Step::cpu_fill(buffer.slot, 0, buffer.length_bytes, seed);

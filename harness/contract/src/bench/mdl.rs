@@ -37,6 +37,11 @@ struct Canaries {
 }
 
 impl MdlSource {
+    /// The slot of the memory that the MDL lies over, if it is the case's own.
+    pub(crate) fn memory(&self) -> Option<u32> {
+        self.canaries.map(|canaries| canaries.memory)
+    }
+
     /// Length of this MDL, without the chain.
     pub(crate) fn length_bytes(&self) -> u64 {
         self.length_bytes

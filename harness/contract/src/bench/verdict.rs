@@ -403,17 +403,36 @@ impl Bench<'_> {
                 ),
             });
         }
-        for text in self.rig.take_guest_findings()? {
-            findings.push(Finding {
-                view: "guest",
-                what: "what the guest itself found".to_owned(),
-                buffer: None,
-                logical_address: None,
-                expected: "no finding".to_owned(),
-                seen: text,
-            });
-        }
+        let found = self.rig.take_guest_findings()?;
+        findings.extend(self.judge_guest_findings(found));
         Ok(findings)
+    }
+
+    /// The guest found what the case is about, and nothing else.
+    fn judge_guest_findings(&mut self, found: Vec<String>) -> Vec<Finding> {
+        let id_of = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
+        let (expected, others): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|text| self.expected_findings.contains(&id_of(text).as_str()));
+        let guest = |expected: String, seen: String| Finding {
+            view: "guest",
+            what: "what the guest itself found".to_owned(),
+            buffer: None,
+            logical_address: None,
+            expected,
+            seen,
+        };
+        let is_missing = |id: &&&str| !expected.iter().any(|text| id_of(text) == **id);
+        let missing = self.expected_findings.iter().filter(is_missing);
+        let findings = others
+            .into_iter()
+            .map(|text| guest("no finding".to_owned(), text))
+            .chain(missing.map(|id| guest(format!("the finding {id}"), "none".to_owned())))
+            .collect();
+        for text in expected {
+            self.observe(format!("the guest says: {text}"));
+        }
+        findings
     }
 }
 

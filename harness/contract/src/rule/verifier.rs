@@ -41,7 +41,7 @@ pub(super) const RULES: &[Rule] = &[
     documented("VF-E6-26", DMA, "an access of the device that the IOMMU refuses").only(&[crate::rig::Remapping::On]).fatal(),
     documented("VF-C4-70", GENERAL, "MmProbeAndLockPages at a wrong IRQL").fatal(),
     documented("VF-C4-73", GENERAL, "MmMapIoSpace at a wrong IRQL").fatal(),
-    documented("VF-C4-74", GENERAL, "mapping an MDL to system space at a wrong IRQL").fatal(),
+    documented("VF-C4-76", GENERAL, "MmMapLockedPagesSpecifyCache at a wrong IRQL").fatal(),
     documented("VF-C4-78", GENERAL, "MmUnlockPages at a wrong IRQL").fatal(),
     documented("VF-C4-79", GENERAL, "MmUnmapLockedPages at a wrong IRQL").fatal(),
     documented("VF-C4-7B", GENERAL, "MmUnmapIoSpace at a wrong IRQL").fatal(),

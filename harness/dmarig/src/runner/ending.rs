@@ -157,7 +157,8 @@ impl Ending {
     }
 }
 
-fn place(location: &str) -> String {
+/// Where in the driver, as the tail of a message.
+pub fn place(location: &str) -> String {
     if location.is_empty() {
         String::new()
     } else {

@@ -12,7 +12,7 @@ use qemu::console::event::{Hex, Leaks};
 use qemu::console::{ConsoleLine, GuestEvent, GuestEventKind};
 use serde_json::Value;
 
-use super::ending::Ending;
+use super::ending::{Ending, place};
 use super::explore::Sign;
 use super::journal::{Journal, milliseconds};
 use super::proof::ProofError;
@@ -133,8 +133,8 @@ impl<'a> Watch<'a> {
     }
 
     /// What the guest said was left over, once it said so.
-    pub const fn leaks(&self) -> Option<Leaks> {
-        self.leaks
+    pub const fn leaks(&self) -> Option<&Leaks> {
+        self.leaks.as_ref()
     }
 
     /// What the guest said of its own end.
@@ -247,8 +247,12 @@ impl<'a> Watch<'a> {
                 Some(fault) => self.notify(Notice::Fault(fault)),
                 None => self.notify(Notice::Finding(format!("unreadable fault: {}", event.raw))),
             },
-            GuestEventKind::Finding { id, detail } => {
-                let detail = plain(detail);
+            GuestEventKind::Finding {
+                id,
+                detail,
+                location,
+            } => {
+                let detail = format!("{}{}", plain(detail), place(location));
                 self.notify(Notice::Finding(format!("{id}: {detail}")));
                 self.last_finding = Some((id.clone(), detail));
             }
@@ -271,7 +275,7 @@ impl<'a> Watch<'a> {
             GuestEventKind::MissingImport { .. } | GuestEventKind::Pnp { .. } => {
                 self.quote(event.raw.to_string());
             }
-            GuestEventKind::Leaks(leaks) => self.leaks = Some(*leaks),
+            GuestEventKind::Leaks(leaks) => self.leaks = Some(leaks.clone()),
             _ => {}
         }
         let (boot, line) = (self.boot, event.raw);

@@ -1,5 +1,6 @@
 //! [`GuestEvent`]: a machine line of the `nt` guest, decoded; what is unknown is kept as it came.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Visitor};
@@ -87,6 +88,9 @@ pub enum GuestEventKind {
         /// What was seen.
         #[serde(default)]
         detail: Value,
+        /// The driver's call, as `module+0xrva`, if one led to it.
+        #[serde(default)]
+        location: String,
     },
     /// What was still allocated at the end.
     Leaks(Leaks),
@@ -115,54 +119,22 @@ pub enum GuestEventKind {
     Unknown,
 }
 
-/// What was still allocated when the driver had been unloaded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+/// What was still allocated when the driver had been unloaded: a count for each kind of object that the
+/// guest keeps books of, by the name it has there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Leaks {
-    /// Pool allocations.
-    pub pool_allocations: Hex,
-    /// Bytes in them.
-    pub pool_bytes: Hex,
-    /// MDLs.
-    pub mdls: Hex,
-    /// DMA adapters.
-    pub adapters: Hex,
-    /// Common buffers.
-    pub common_buffers: Hex,
-    /// Adapter channels that are held or waited for.
-    pub channels: Hex,
-    /// Map registers.
-    pub map_registers: Hex,
-    /// Scatter/gather lists.
-    pub scatter_gather_lists: Hex,
-    /// IOMMU mappings.
-    pub mappings: Hex,
-    /// Connected interrupts.
-    pub interrupts: Hex,
-    /// Threads.
-    pub threads: Hex,
+    #[serde(flatten)]
+    counts: BTreeMap<String, Hex>,
 }
 
 impl Leaks {
     /// The counts that are not zero, by name.
     #[must_use]
-    pub fn found(&self) -> Vec<(&'static str, u64)> {
-        let all = [
-            ("pool allocations", self.pool_allocations),
-            ("pool bytes", self.pool_bytes),
-            ("MDLs", self.mdls),
-            ("adapters", self.adapters),
-            ("common buffers", self.common_buffers),
-            ("channels", self.channels),
-            ("map registers", self.map_registers),
-            ("scatter/gather lists", self.scatter_gather_lists),
-            ("mappings", self.mappings),
-            ("interrupts", self.interrupts),
-            ("threads", self.threads),
-        ];
-        all.into_iter()
+    pub fn found(&self) -> Vec<(String, u64)> {
+        self.counts
+            .iter()
             .filter(|(_, count)| count.0 != 0)
-            .map(|(name, count)| (name, count.0))
+            .map(|(name, count)| (name.replace('_', " "), count.0))
             .collect()
     }
 }
@@ -280,10 +252,13 @@ mod tests {
 
     #[test]
     fn leaks_names_what_is_left() {
-        let event = GuestEvent::parse(r#"{"event":"leaks","mdls":"0x2","threads":0}"#);
+        let event = GuestEvent::parse(
+            r#"{"event":"leaks","mdls":"0x2","threads":0,"kinds_to_come":"0x3"}"#,
+        );
         let GuestEventKind::Leaks(leaks) = event.kind else {
             panic!("{:?}", event.kind)
         };
-        assert_eq!(leaks.found(), [("MDLs", 2)]);
+        let found = [("kinds to come".to_owned(), 3), ("mdls".to_owned(), 2)];
+        assert_eq!(leaks.found(), found);
     }
 }
