@@ -31,6 +31,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// List cases, suites or sabotages
     List(ListArgs),
+    /// Print the rules with their cases and last results
+    Rules(RulesArgs),
     /// Check whether this machine has what a run needs
     Doctor(DoctorArgs),
     /// Print the completion script of a shell
@@ -194,6 +196,26 @@ pub struct ListArgs {
     /// List the suites instead
     #[arg(long)]
     pub suites: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `dmarig rules`.
+#[derive(Clone, Debug, Args)]
+pub struct RulesArgs {
+    /// Only cases of this suite
+    #[arg(long, value_name = "NAME", value_parser = suite_names())]
+    pub suite: Option<String>,
+
+    /// Only rules whose number matches, such as 'CM-*'; may be given more than once
+    #[arg(long, value_name = "GLOB")]
+    pub filter: Vec<String>,
+
+    /// Folder that the last run wrote
+    #[arg(long, value_name = "DIR", default_value = "dmarig-out")]
+    pub results: PathBuf,
 
     /// Print JSON
     #[arg(long)]

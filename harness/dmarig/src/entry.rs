@@ -43,6 +43,7 @@ fn dispatch(command: Command) -> Exit {
         Command::Explore(arguments) => commands::explore::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::List(arguments) => commands::list::run(&arguments),
+        Command::Rules(arguments) => commands::rules::run(&arguments),
         Command::Doctor(arguments) => commands::doctor::run(&arguments),
         Command::Completions { shell } => commands::completions::run(shell),
     }

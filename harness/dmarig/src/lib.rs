@@ -12,6 +12,7 @@ mod entry;
 pub mod event;
 pub mod exit_code;
 pub mod guest;
+mod last_results;
 pub mod mailbox;
 mod report;
 mod rig;

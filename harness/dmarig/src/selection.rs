@@ -50,7 +50,11 @@ pub fn select(arguments: &SelectionArgs) -> Result<Vec<&'static Case>, Selection
         .collect())
 }
 
-fn globs(patterns: &[String]) -> Result<GlobSet, SelectionError> {
+/// Compiles globs.
+///
+/// # Errors
+/// One is malformed.
+pub fn globs(patterns: &[String]) -> Result<GlobSet, SelectionError> {
     let mut set = GlobSetBuilder::new();
     let malformed = |pattern: &str, source| SelectionError::Glob {
         pattern: pattern.into(),

@@ -54,6 +54,7 @@ fn help_texts_are_the_golden_ones() {
         "explore",
         "replay",
         "list",
+        "rules",
         "doctor",
         "completions",
     ] {
@@ -154,4 +155,10 @@ fn lists_are_json_on_demand() {
 fn inner_verbs_refuse_strangers() {
     assert!(dmarig(&["tether"]).starts_with("exit 3"));
     assert!(dmarig(&["janitor"]).starts_with("exit 2"));
+}
+
+#[test]
+fn rule_names_its_cases_and_the_coverage() {
+    let text = dmarig(&["rules", "--filter", "VF-E6-19", "--results", "/nonexistent"]);
+    settings().bind(|| insta::assert_snapshot!("rules", text));
 }

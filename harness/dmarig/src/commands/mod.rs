@@ -6,6 +6,7 @@ pub mod explore;
 pub mod list;
 mod prepare;
 pub mod replay;
+pub mod rules;
 pub mod run;
 
 use std::io::{self, Write};

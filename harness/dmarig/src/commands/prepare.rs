@@ -15,7 +15,7 @@ use crate::entry::print_error;
 use crate::event::{Event, SCHEMA_VERSION};
 use crate::exit_code::Exit;
 use crate::guest::nt;
-use crate::report::{HumanReport, JsonReport, JunitReport, ReportError, Reports};
+use crate::report::{EVENTS_FILE, HumanReport, JsonReport, JunitReport, ReportError, Reports};
 use crate::run_folder::{RunFolder, RunFolderError};
 use crate::runner::{BundleError, Journal, Plan, Signals, choose_cpu, is_log_folder};
 use crate::sabotage;
@@ -171,7 +171,7 @@ fn reports(out: &Path, json: bool) -> Result<Reports, PrepareError> {
     fs::create_dir_all(out).map_err(failed)?;
     remove_old_logs(out).map_err(failed)?;
     let mut reports = Reports::default();
-    reports.add(JsonReport::create(&out.join("events.jsonl"))?);
+    reports.add(JsonReport::create(&out.join(EVENTS_FILE))?);
     reports.add(JunitReport::new(&out.join("junit.xml")));
     if json {
         reports.add(JsonReport::stdout());

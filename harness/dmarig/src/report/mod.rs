@@ -13,6 +13,9 @@ pub use human::HumanReport;
 pub use json::JsonReport;
 pub use junit::{JunitReport, describe};
 
+/// The event stream in the folder of a run.
+pub const EVENTS_FILE: &str = "events.jsonl";
+
 /// A face of the report.
 pub trait Reporter {
     /// Takes one record.
