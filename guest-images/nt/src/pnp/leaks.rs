@@ -8,7 +8,7 @@ use crate::ke::{interrupt, thread};
 use crate::log;
 use crate::memory::pool;
 use crate::ntoskrnl::{io_device, io_irp, io_mdl, io_names, mm_mdl, mm_memory, objects_by_handle};
-use crate::wdf::object;
+use crate::wdf::{globals, object};
 
 /// Allocations that are named one by one.
 const NAMED_ALLOCATIONS: usize = 16;
@@ -69,6 +69,7 @@ pub(super) fn report() {
         ("devices", n_devices as u64),
         ("names", io_names::live_count() as u64),
         ("wdf_objects", objects.len() as u64),
+        ("wdf_clients", globals::bound_count() as u64),
     ];
     let event = counts
         .into_iter()

@@ -52,6 +52,12 @@ pub(super) fn remove(globals: u64) -> Option<Client> {
     Some(client)
 }
 
+/// Clients that are bound, for the leak report.
+#[must_use]
+pub fn bound_count() -> usize {
+    CLIENTS.with(|clients| clients.len())
+}
+
 /// The client of a block.
 #[must_use]
 pub fn client(globals: u64) -> Option<Client> {

@@ -41,7 +41,7 @@ mod dpc;
 mod driver;
 pub mod family;
 mod file_object;
-mod globals;
+pub mod globals;
 mod interrupt;
 mod interrupt_functions;
 mod io_package;

@@ -29,8 +29,8 @@ const DEVICE_D3: u32 = POWER_D3;
 static REQUESTED: Guarded<alloc::collections::BTreeSet<Handle>> =
     Guarded::new(alloc::collections::BTreeSet::new());
 
-/// Takes a device to D0. A callback that fails is followed by those that undo what was done; the device stays where it
-/// was.
+/// Takes a device to D0. A callback that fails is followed by those that undo what was done, and the device counts as
+/// one that is not started.
 ///
 /// # Errors
 /// The status of the callback that failed.
@@ -41,6 +41,7 @@ pub(super) fn up(device: Handle) -> Result<(), NtStatus> {
     let undo_interrupts = |status| {
         interrupt::disconnect_all(device);
         exit(device, PnpPower::D0Exit, POWER_D3_FINAL);
+        device::with(device, |device| device.power_state = POWER_D3_FINAL);
         status
     };
     interrupt::connect_all(device).map_err(undo_interrupts)?;
