@@ -1066,6 +1066,49 @@
 // Most elements in a result's data.
 #define DMARIG_LIST_ELEMENTS_MAX 256
 
+// WdfDmaTransactionCreate(enabler `a`); data = WDF_OBJECT_ATTRIBUTES with `KMDF_FLAG_ATTRIBUTES`. Slot `dst` =
+// transaction.
+#define DMARIG_OP_KMDF_TRANSACTION_CREATE 608
+
+// WdfDmaTransactionInitialize(transaction `a`, MDL `b`): `arg[0]` = offset in the MDL, `arg[1]` = length,
+// `arg[2]` = direction (0 from the device, 1 to it), `arg[3]` = what EvtProgramDma returns; with
+// `arg[4]` = 1 it is WdfDmaTransactionInitializeUsingOffset, which does without the MDL's address. Status.
+#define DMARIG_OP_KMDF_TRANSACTION_INITIALIZE 609
+
+// WdfDmaTransactionExecute of transaction `a`: status.
+#define DMARIG_OP_KMDF_TRANSACTION_EXECUTE 610
+
+// What EvtProgramDma of transaction `a` was told last: `value[0]` = times it was called, `value[1]` =
+// direction, `value[2]` = WdfDmaTransactionGetCurrentDmaTransferLength; the data = the list's elements as
+// [`KmdfElement`]s, at most [`KMDF_TRANSACTION_ELEMENTS`].
+#define DMARIG_OP_KMDF_TRANSACTION_ELEMENTS 611
+
+// WdfDmaTransactionDmaCompleted (`arg[0]` = 0), ...WithLength (1) or ...Final (2) with `arg[1]` bytes, of
+// transaction `a`: status = the one it told, `value[0]` = what it returned, `value[1]` =
+// WdfDmaTransactionGetBytesTransferred.
+#define DMARIG_OP_KMDF_TRANSACTION_COMPLETED 612
+
+// WdfDmaTransactionRelease of transaction `a`: status.
+#define DMARIG_OP_KMDF_TRANSACTION_RELEASE 613
+
+// WdfDmaTransactionSetMaximumLength(transaction `a`, `arg[0]`).
+#define DMARIG_OP_KMDF_TRANSACTION_SET_MAXIMUM_LENGTH 614
+
+// Completion: of the whole part.
+#define DMARIG_KMDF_COMPLETED 0
+
+// Completion: of so many bytes.
+#define DMARIG_KMDF_COMPLETED_WITH_LENGTH 1
+
+// Completion: of so many bytes, and the transaction ends.
+#define DMARIG_KMDF_COMPLETED_FINAL 2
+
+// Elements of a list that are kept.
+#define DMARIG_KMDF_TRANSACTION_ELEMENTS 64
+
+// Event: EvtProgramDma; `value` = elements of the list.
+#define DMARIG_KMDF_EVENT_PROGRAM_DMA 56
+
 // Increment of the word counter (the odd constant of the SplitMix64 generator, public domain).
 #define DMARIG_PATTERN_INCREMENT 11400714819323198485ull
 
@@ -1228,6 +1271,14 @@ typedef struct {
   uint64_t reserved1;
 } DMARIG_OperationResult;
 
+// An element of a scatter/gather list.
+typedef struct {
+  // Logical address.
+  uint64_t address;
+  // Length in bytes.
+  uint64_t length_bytes;
+} DMARIG_KmdfElement;
+
 // One callback that the framework has made.
 typedef struct {
   // Position in the order of all callbacks since the log was emptied, from 0.
@@ -1311,6 +1362,9 @@ _Static_assert(offsetof(DMARIG_OperationResult, length) == 32, "DMARIG_Operation
 _Static_assert(offsetof(DMARIG_OperationResult, value) == 40, "DMARIG_OperationResult.value");
 _Static_assert(offsetof(DMARIG_OperationResult, epoch) == 64, "DMARIG_OperationResult.epoch");
 _Static_assert(offsetof(DMARIG_OperationResult, reserved1) == 72, "DMARIG_OperationResult.reserved1");
+_Static_assert(sizeof(DMARIG_KmdfElement) == 16, "size of DMARIG_KmdfElement");
+_Static_assert(offsetof(DMARIG_KmdfElement, address) == 0, "DMARIG_KmdfElement.address");
+_Static_assert(offsetof(DMARIG_KmdfElement, length_bytes) == 8, "DMARIG_KmdfElement.length_bytes");
 _Static_assert(sizeof(DMARIG_KmdfLogEntry) == 16, "size of DMARIG_KmdfLogEntry");
 _Static_assert(offsetof(DMARIG_KmdfLogEntry, sequence) == 0, "DMARIG_KmdfLogEntry.sequence");
 _Static_assert(offsetof(DMARIG_KmdfLogEntry, event) == 4, "DMARIG_KmdfLogEntry.event");

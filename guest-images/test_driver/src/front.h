@@ -19,6 +19,8 @@ void front_dereference_object(void *object);
 /* Completes a request of the framework that is in a slot; ends one that was sent. Both empty it. */
 void front_release_request(struct slot *slot);
 void front_release_sent(struct slot *slot);
+/* Ends a DMA transaction and deletes it; empties the slot. */
+void front_release_transaction(struct slot *slot);
 
 /* The row of an operation that only this front has, or NULL. */
 const struct operation_entry *front_operation_find(uint16_t opcode);

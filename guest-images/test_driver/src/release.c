@@ -6,7 +6,7 @@
  * adapters, MDLs describe memory, partial MDLs their source (which is older), adapters may be an
  * enabler's, framework objects lie below older ones. */
 static const enum slot_kind release_order[] = {
-    SLOT_REQUEST, SLOT_SENT, SLOT_RING,   SLOT_BUFFER,  SLOT_CONTEXT,
+    SLOT_REQUEST, SLOT_SENT, SLOT_TRANSACTION, SLOT_RING,   SLOT_BUFFER, SLOT_CONTEXT,
     SLOT_MDL,     SLOT_MEMORY, SLOT_ADAPTER, SLOT_OBJECT,
 };
 
@@ -41,6 +41,9 @@ static void release(struct slot *slot)
         break;
     case SLOT_SENT:
         front_release_sent(slot);
+        break;
+    case SLOT_TRANSACTION:
+        front_release_transaction(slot);
         break;
     default:
         break;
@@ -117,6 +120,7 @@ static struct slot_reference parent_of(const struct slot *slot)
     case SLOT_BUFFER:
         return slot->object.buffer.enabler;
     case SLOT_OBJECT:
+    case SLOT_TRANSACTION:
         return slot->object.framework.parent;
     default:
         return (struct slot_reference){0};

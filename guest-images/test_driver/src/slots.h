@@ -18,6 +18,7 @@ enum slot_kind {
     SLOT_RING,
     SLOT_OBJECT,
     SLOT_REQUEST, /* of the framework, in the driver's hands */
+    SLOT_TRANSACTION,
     SLOT_SENT,    /* a request that the driver has sent itself */
     SLOT_CONTEXT, /* a DMA transfer context */
     SLOT_CHANNEL,

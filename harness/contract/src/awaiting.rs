@@ -2,7 +2,6 @@
 
 const WDM: &str = "its cases are being written with the rest of the WDM interface";
 const NO_LIMIT: &str = "nt has no transfer that breaks it: any byte alignment and MDLs without a system address are fine";
-const FRAMEWORK: &str = "its cases are being written with the driver framework";
 const NO_REFERENCE: &str = "no documented call takes a reference to an adapter";
 const SAME_AS_13: &str = "the page does not tell it from 0x13, which nt raises";
 const SAME_AS_85: &str = "the page tells it and 0x85 of one misuse; nt raises 0x85";
@@ -42,7 +41,6 @@ const AWAITING: &[(&str, &str)] = &[
     ("VF-C4-B3", SAME_AS_85),
     ("VF-C4-140", NO_CALL),
     ("VF-C4-2002", CODE_INTEGRITY),
-    ("KD-20", FRAMEWORK),
 ];
 
 /// Why a rule has no case, if that is known.

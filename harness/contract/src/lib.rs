@@ -45,6 +45,6 @@ pub use rig::{
 pub use rule::{Certainty, FAMILIES, Family, Rule, rule, rules};
 pub use severity::Severity;
 pub use step::{
-    Action, Bytes, Creation, Deferred, FreedAs, QueueMode, Request, RequestForm, Routine, Step,
-    StepResult, Transfer, TransferMode,
+    Action, Bytes, Completion, Creation, Deferred, FreedAs, QueueMode, Request, RequestForm,
+    Routine, Step, StepResult, Transfer, TransferMode,
 };

@@ -94,12 +94,17 @@ pub fn describe_pages(pages: &[u64]) -> String {
 
 /// CRC-32C of `length_bytes` pattern bytes, computed by the harness itself.
 pub fn pattern_crc(seed: u64, length_bytes: u64) -> u32 {
+    pattern_crc_at(seed, 0, length_bytes)
+}
+
+/// The same from a byte of the pattern on.
+pub fn pattern_crc_at(seed: u64, offset: u64, length_bytes: u64) -> u32 {
     let mut crc = 0;
     let mut chunk = [0_u8; 4096];
     let mut position = 0;
     while position < length_bytes {
         let n = usize::try_from((length_bytes - position).min(4096)).expect("at most 4096");
-        fill_pattern(seed, position, &mut chunk[..n]);
+        fill_pattern(seed, offset + position, &mut chunk[..n]);
         crc = crc32c::crc32c_append(crc, &chunk[..n]);
         position += n as u64;
     }

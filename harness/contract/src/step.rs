@@ -3,6 +3,7 @@
 mod allocation;
 mod kmdf;
 mod kmdf_io;
+mod kmdf_transaction;
 mod misuse;
 mod sources;
 mod transfer;
@@ -17,6 +18,7 @@ use crate::nt_status::NtStatus;
 pub use allocation::Routine;
 pub use kmdf::Creation;
 pub use kmdf_io::{Deferred, QueueMode, Request};
+pub use kmdf_transaction::Completion;
 pub use misuse::FreedAs;
 pub use transfer::{Action, Bytes, RequestForm};
 

@@ -10,14 +10,14 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use dmarig_abi::{
-    CompletionEntry, Descriptor, KmdfLogEntry, MailboxHeader, Operation, OperationResult,
-    ProgramHeader, ResponseHeader,
+    CompletionEntry, Descriptor, KmdfElement, KmdfLogEntry, MailboxHeader, Operation,
+    OperationResult, ProgramHeader, ResponseHeader,
 };
 
 use crate::paths;
 
 /// Modules of the ABI crate that hold constants or structures for C.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     "registers",
     "descriptor",
     "completion",
@@ -26,6 +26,7 @@ const MODULES: [&str; 9] = [
     "operation_kmdf",
     "operation_kmdf_io",
     "operation_transfer",
+    "operation_kmdf_transaction",
     "pattern",
 ];
 
@@ -212,6 +213,10 @@ fn layouts() -> Vec<Layout> {
             value,
             epoch,
             reserved1,
+        }),
+        layout!(KmdfElement {
+            address,
+            length_bytes
         }),
         layout!(KmdfLogEntry {
             sequence,

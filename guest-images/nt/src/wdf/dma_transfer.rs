@@ -11,7 +11,7 @@ use super::dma_transaction::{self as transaction, Memory, State, Transaction};
 use super::object::Handle;
 use crate::arch::guarded::Guarded;
 use crate::hal_dma::transfer::{
-    channel_operations, info_operations, list_operations, map_operations,
+    channel_operations, info_operations, list_operations, map_operations, plan,
 };
 use crate::ke::irql::{self, DISPATCH_LEVEL};
 use crate::ntoskrnl::driver as call;
@@ -24,7 +24,9 @@ const PAGE_BYTES: u32 = 0x1000;
 /// Bytes of a DMA transfer context, of a DMA_TRANSFER_INFO of version 1, of a list with one element.
 const CONTEXT_BYTES: u64 = 128;
 const INFO_BYTES: u64 = 0x14;
-const ONE_ELEMENT_BYTES: u32 = 0x28;
+/// A list of one element; MapTransferEx asks for room for its private tail as well (TI-2).
+const ONE_ELEMENT_BYTES: u32 = 0x48;
+const _: () = assert!(ONE_ELEMENT_BYTES as u64 == plan::list_bytes(1));
 /// DMA_SYNCHRONOUS_CALLBACK
 const SYNCHRONOUS: u32 = 1;
 /// DeallocateObjectKeepRegisters

@@ -87,6 +87,9 @@ void object_keep(const struct operation_call *call, WDFOBJECT handle, enum frame
 /* The same for a common buffer, which is a buffer to all other operations. */
 void object_keep_buffer(const struct operation_call *call, WDFCOMMONBUFFER handle,
                         struct slot *enabler);
+/* The same for a transaction. */
+void object_keep_transaction(const struct operation_call *call, WDFDMATRANSACTION handle,
+                             struct slot *enabler);
 /* Notes a callback of an object, with the slot that it was put into. */
 void object_log(WDFOBJECT handle, uint16_t event, uint32_t value);
 /* Counts a run of a deferred routine; tells how many there were. */
@@ -143,6 +146,15 @@ uint16_t op_kmdf_resources(struct operation_call *call);
 uint16_t op_kmdf_registry(struct operation_call *call);
 uint16_t op_kmdf_interface(struct operation_call *call);
 uint16_t op_kmdf_bus_data(struct operation_call *call);
+
+/* ops_transaction.c */
+uint16_t op_kmdf_transaction_create(struct operation_call *call);
+uint16_t op_kmdf_transaction_initialize(struct operation_call *call);
+uint16_t op_kmdf_transaction_execute(struct operation_call *call);
+uint16_t op_kmdf_transaction_elements(struct operation_call *call);
+uint16_t op_kmdf_transaction_completed(struct operation_call *call);
+uint16_t op_kmdf_transaction_release(struct operation_call *call);
+uint16_t op_kmdf_transaction_set_maximum_length(struct operation_call *call);
 
 /* log.c, entry.c */
 uint16_t op_kmdf_log_read(struct operation_call *call);

@@ -193,3 +193,15 @@ void object_keep_buffer(const struct operation_call *call, WDFCOMMONBUFFER handl
     buffer->cache_enabled = true;
     track(handle, call->operation->dst, dut);
 }
+
+void object_keep_transaction(const struct operation_call *call, WDFDMATRANSACTION handle,
+                             struct slot *enabler)
+{
+    struct slot_reference parent = slot_reference_to(&g_driver.slots, enabler);
+    uint32_t dut = enabler->object.framework.dut;
+    struct slot *slot = slot_take(&g_driver.slots, call->operation->dst, SLOT_TRANSACTION);
+    slot->object.framework.handle = handle;
+    slot->object.framework.dut = dut;
+    slot->object.framework.parent = parent;
+    track(handle, call->operation->dst, dut);
+}

@@ -98,6 +98,27 @@ WDF_CALL_2(384, SIZE_T, WdfDmaEnablerGetFragmentLength, WDFDMAENABLER, enabler, 
 WDF_CALL_2(385, PDMA_ADAPTER, WdfDmaEnablerWdmGetDmaAdapter, WDFDMAENABLER, enabler, ULONG,
            direction)
 
+/* DMA transactions. */
+WDF_CALL_3(98, NTSTATUS, WdfDmaTransactionCreate, WDFDMAENABLER, enabler, WDF_OBJECT_ATTRIBUTES *,
+           attributes, WDFDMATRANSACTION *, transaction)
+WDF_CALL_6(99, NTSTATUS, WdfDmaTransactionInitialize, WDFDMATRANSACTION, transaction,
+           WDF_PROGRAM_DMA, program, ULONG, direction, PMDL, mdl, PVOID, start, SIZE_T, length)
+WDF_CALL_6(406, NTSTATUS, WdfDmaTransactionInitializeUsingOffset, WDFDMATRANSACTION, transaction,
+           WDF_PROGRAM_DMA, program, ULONG, direction, PMDL, mdl, SIZE_T, offset, SIZE_T, length)
+WDF_CALL_2(101, NTSTATUS, WdfDmaTransactionExecute, WDFDMATRANSACTION, transaction, PVOID, context)
+WDF_CALL_1(102, NTSTATUS, WdfDmaTransactionRelease, WDFDMATRANSACTION, transaction)
+WDF_CALL_2(103, BOOLEAN, WdfDmaTransactionDmaCompleted, WDFDMATRANSACTION, transaction, NTSTATUS *,
+           status)
+WDF_CALL_3(104, BOOLEAN, WdfDmaTransactionDmaCompletedWithLength, WDFDMATRANSACTION, transaction,
+           SIZE_T, length, NTSTATUS *, status)
+WDF_CALL_3(105, BOOLEAN, WdfDmaTransactionDmaCompletedFinal, WDFDMATRANSACTION, transaction, SIZE_T,
+           length, NTSTATUS *, status)
+WDF_CALL_1(106, SIZE_T, WdfDmaTransactionGetBytesTransferred, WDFDMATRANSACTION, transaction)
+WDF_CALL_2(107, void, WdfDmaTransactionSetMaximumLength, WDFDMATRANSACTION, transaction, SIZE_T,
+           length)
+WDF_CALL_1(109, SIZE_T, WdfDmaTransactionGetCurrentDmaTransferLength, WDFDMATRANSACTION,
+           transaction)
+
 /* Interrupts. */
 WDF_CALL_4(141, NTSTATUS, WdfInterruptCreate, WDFDEVICE, device, WDF_INTERRUPT_CONFIG *, config,
            WDF_OBJECT_ATTRIBUTES *, attributes, WDFINTERRUPT *, interrupt)

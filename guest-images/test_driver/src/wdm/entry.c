@@ -57,6 +57,11 @@ void front_release_sent(struct slot *slot)
     UNREFERENCED_PARAMETER(slot);
 }
 
+void front_release_transaction(struct slot *slot)
+{
+    UNREFERENCED_PARAMETER(slot);
+}
+
 static NTSTATUS complete(PIRP irp, NTSTATUS status)
 {
     irp->IoStatus.Status = status;

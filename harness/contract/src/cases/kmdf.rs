@@ -8,6 +8,7 @@ mod from_mdl;
 mod misuse;
 mod objects;
 mod power;
+mod transaction;
 
 use crate::case::Case;
 use crate::profile::{DriverKind, Profile};
@@ -25,6 +26,7 @@ pub(super) const LISTS: &[&[Case]] = &[
     common_buffer::CASES,
     common_buffer_checks::CASES,
     from_mdl::CASES,
+    transaction::CASES,
     power::CASES,
     objects::CASES,
     early::CASES,
