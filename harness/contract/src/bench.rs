@@ -24,7 +24,7 @@ use crate::step::{Step, StepResult};
 pub(crate) use exercise::{Pass, describe_dma_status, transfer_status, went_by_message};
 pub(crate) use framework::OutPointer;
 pub(crate) use mdl::{MdlSource, frames_of};
-pub(crate) use packet::{AMPLE_LIST_BYTES, List, Packet, Registers};
+pub(crate) use packet::{AMPLE_LIST_BYTES, Element, List, Packet, Registers};
 
 const CONTROL_THREAD: u16 = dmarig_abi::mailbox::CONTEXT_CONTROL_THREAD;
 

@@ -3,8 +3,8 @@
 use dmarig_abi::operation::OP_FLAG_KEEP;
 use dmarig_abi::operation_transfer::{EXECUTION_IN_CALL, OP_FLAG_CALLER_IRQL};
 
-use super::transfer_profiles::{DIRECT_DEFERRED, FEW_REGISTERS, VERIFIER_OFF};
-use crate::bench::{Bench, Packet};
+use super::transfer_profiles::{DIRECT_DEFERRED, FEW_REGISTERS, HIGH_AS_NEEDED, VERIFIER_OFF};
+use crate::bench::{Bench, Element, Packet};
 use crate::case::{Case, Tag};
 use crate::cases::BOTH;
 use crate::device_description::DeviceDescription;
@@ -30,6 +30,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("SG-1/version-2", "an adapter of version 2 gives lists", BOTH, |bench| both_ways(bench, 2, 0x10, 0x3000)),
     Case::new("SG-1/deferred", "the routine runs after the call has returned", BOTH, deferred).under(&DIRECT_DEFERRED),
     Case::new("SG-1/direct", "lists over the driver's own pages, without bounce memory", BOTH, |bench| both_ways(bench, 3, 0x804, 0x1_0000)).under(&DIRECT_DEFERRED),
+    Case::new("SG-1/above-a-32-bit-adapter", "pages above 4 GiB go both ways through addresses below it", BOTH, above_adapter).under(&HIGH_AS_NEEDED).showing(&["GA-7"]),
     Case::new("SG-1/more-registers-than-granted", "a list that needs more registers than granted is refused, and its routine never called", BOTH, too_long),
     Case::new("SG-1/below-dispatch-level", "a call at PASSIVE_LEVEL is bug check 0xE6/0x13", BOTH, below_dispatch).showing(&["VF-E6-13"]).stops(dma_violation(0x13)),
     Case::new("SG-2/scattered-pages", "pages without an address of their own: CurrentVa counts from the MDL's", BOTH, scattered),
@@ -97,6 +98,30 @@ fn deferred(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     bench.demand("a deferred routine", "not in the call", seen, !is_in_call)?;
     bench.move_data(&packet, bytes, &list.elements)?;
     bench.put(&packet, &list)
+}
+
+fn above_adapter(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    const FOUR_GIB: u64 = 0x1_0000_0000;
+    let adapter = bench.adapter(32)?;
+    let (source, packet) = bench.packet(0x804, 0x5000)?;
+    let is_above = |pfn: &u64| pfn * crate::oracle::PAGE_SIZE >= FOUR_GIB;
+    if !source.pfns.iter().all(is_above) {
+        return Err(CaseEnd::Skipped(
+            "the guest gave pages below 4 GiB".to_owned(),
+        ));
+    }
+    for write_to_device in [true, false] {
+        let bytes = packet.bytes(write_to_device);
+        bench.prepare(&packet, bytes)?;
+        let list = bench.list(adapter, &packet, bytes)?;
+        let is_low = |element: &Element| element.address + element.length_bytes <= FOUR_GIB;
+        let seen = format!("{:x?}", list.elements);
+        let holds = list.elements.iter().all(is_low);
+        bench.demand("the elements", "addresses below 4 GiB", seen, holds)?;
+        bench.move_data(&packet, bytes, &list.elements)?;
+        bench.put(&packet, &list)?;
+    }
+    bench.check_canaries(&source)
 }
 
 /// An adapter for transfers of 0x4000 bytes has 5 map registers.

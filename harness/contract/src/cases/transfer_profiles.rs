@@ -1,6 +1,6 @@
 //! Boots of packet DMA beside the strict default.
 
-use crate::profile::{Bounce, Profile, SgCallback};
+use crate::profile::{Bounce, GuestMemory, Profile, SgCallback};
 
 /// Retail Windows: a misuse is a status, or silence.
 pub(super) static VERIFIER_OFF: Profile = Profile {
@@ -22,5 +22,13 @@ pub(super) static FEW_REGISTERS: Profile = Profile {
     name: "transfer-few-registers",
     map_registers: Some(5),
     sg_callback: SgCallback::Seeded(7),
+    ..Profile::DEFAULT
+};
+
+/// Memory comes from above 4 GiB, and is bounced where a device does not reach it.
+pub(super) static HIGH_AS_NEEDED: Profile = Profile {
+    name: "transfer-high-as-needed",
+    memory: GuestMemory::HighFirst,
+    bounce: Bounce::AsNeeded,
     ..Profile::DEFAULT
 };
