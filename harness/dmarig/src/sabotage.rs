@@ -70,6 +70,26 @@ pub const SABOTAGES: &[Sabotage] = &[
         place: Place::Guest,
     },
     Sabotage {
+        name: "driver-leak-memory",
+        title: "the driver does not free the first memory that it should",
+        place: Place::Guest,
+    },
+    Sabotage {
+        name: "driver-leak-mdl",
+        title: "the driver does not free the first MDL that it should",
+        place: Place::Guest,
+    },
+    Sabotage {
+        name: "driver-leak-adapter",
+        title: "the driver does not put the first adapter that it should",
+        place: Place::Guest,
+    },
+    Sabotage {
+        name: "driver-leak-buffer",
+        title: "the driver does not free the first common buffer that it should, nor put its adapter",
+        place: Place::Guest,
+    },
+    Sabotage {
         name: "driver-skip-flush",
         title: "the driver looks at the data of a transfer without flush or PutScatterGatherList",
         place: Place::Guest,
