@@ -110,6 +110,11 @@ fn functions_create_reference_and_delete() {
     object_functions::reference(0, handle, 0, 0, 0);
     object_functions::delete(0, handle);
     assert_eq!(check_any("still referenced", handle).raw(), handle);
+    let left = live()
+        .into_iter()
+        .find(|(object, ..)| object.raw() == handle);
+    let (_, kind, references) = left.expect("what is left over counts as a leak");
+    assert_eq!((kind, references), ("WDFOBJECT", 1));
     object_functions::dereference(0, handle, 0, 0, 0);
     assert!(!live().iter().any(|(object, ..)| object.raw() == handle));
 }
