@@ -12,13 +12,14 @@ use super::attributes::{Attributes, ExecutionLevel, Scope};
 use super::context::{self, Context};
 use super::violation::{self, reason};
 use crate::arch::guarded::Guarded;
+use crate::log;
 use crate::ntoskrnl::status::{self, NtStatus};
 use crate::ntoskrnl::verifier;
 
 /// The first handle; each further one lies a step above.
 const FIRST_HANDLE: u64 = 0x5DF0_0000_0000;
 const HANDLE_STEP: u64 = 0x10;
-/// Parents above an object that are followed.
+/// Objects above one another at most: deletion goes down the tree on the kernel's stack.
 const MAX_DEPTH: usize = 64;
 
 /// A framework object's handle, as a driver holds it.
@@ -126,12 +127,21 @@ pub(super) fn with<R>(handle: Handle, body: impl FnOnce(&mut Object) -> R) -> Op
 /// [`Attributes::parent_or`] for most.
 ///
 /// # Errors
-/// STATUS_DELETE_PENDING where the parent is being deleted, STATUS_INSUFFICIENT_RESOURCES.
+/// STATUS_DELETE_PENDING where the parent is being deleted, STATUS_INSUFFICIENT_RESOURCES where memory is short or the
+/// tree too deep.
 pub fn create(
     kind: &'static Kind,
     attributes: &Attributes,
     parent: Option<Handle>,
 ) -> Result<Handle, NtStatus> {
+    if let Some(parent) = parent.filter(|parent| line(*parent).count() == MAX_DEPTH) {
+        log!(
+            "a {} below {parent} would be object {} of its line: refused",
+            kind.name,
+            MAX_DEPTH + 1
+        );
+        return Err(status::INSUFFICIENT_RESOURCES);
+    }
     let context = context::allocate(attributes)?;
     let object = Object {
         kind,

@@ -55,6 +55,20 @@ fn objects_below_a_deleted_parent_are_refused() {
 }
 
 #[test]
+fn tree_that_would_be_too_deep_to_delete_is_refused() {
+    let top = make(&DEVICE, None);
+    let mut lowest = top;
+    for _ in 1..MAX_DEPTH {
+        lowest = make(&QUEUE, Some(lowest));
+    }
+    let refused = create(&QUEUE, &Attributes::NONE, Some(lowest));
+    assert_eq!(refused, Err(status::INSUFFICIENT_RESOURCES));
+    assert_eq!(nearest(lowest, &DEVICE), Some(top));
+    tree::delete(top);
+    assert!(kind_of(lowest).is_none());
+}
+
+#[test]
 #[should_panic(expected = "bug check 0x10d")]
 fn handle_of_another_kind_is_a_bug_check() {
     let device = make(&DEVICE, None);

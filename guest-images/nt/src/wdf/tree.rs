@@ -65,7 +65,9 @@ pub fn dereference(handle: Handle) {
         TooOften,
     }
     let outcome = object::with(handle, |object| {
-        if object.references == 1 && object.state != State::Deleted {
+        // None is left in EvtDestroy, nor where the worker is still to call it.
+        let is_last = object.references == 1 && object.state != State::Deleted;
+        if object.references == 0 || is_last {
             return Outcome::TooOften;
         }
         object.references -= 1;
@@ -79,7 +81,7 @@ pub fn dereference(handle: Handle) {
         Some(Outcome::TooOften) => object::misuse(
             "wdf-object-dereferenced-too-often",
             format_args!(
-                "WdfObjectDereference of {handle} would take the reference of its creation"
+                "WdfObjectDereference of {handle}, which has no reference left to give back"
             ),
         ),
         Some(Outcome::Kept) | None => {}

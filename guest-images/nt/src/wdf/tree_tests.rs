@@ -106,3 +106,13 @@ fn discarded_object_goes_without_the_drivers_callbacks() {
     let names: Vec<&str> = steps().into_iter().map(|(step, _)| step).collect();
     assert_eq!(names, ["dispose", "forget"]);
 }
+
+#[test]
+#[should_panic(expected = "the guest would leave with")]
+fn reference_that_evt_destroy_gives_back_is_a_finding() {
+    let object = make(None);
+    object::with(object, |record| {
+        (record.references, record.state) = (0, State::Deleted);
+    });
+    dereference(object);
+}
