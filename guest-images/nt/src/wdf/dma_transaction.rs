@@ -263,7 +263,10 @@ fn pieces(mdl: u64, offset: u64, len: u64) -> impl Iterator<Item = (u64, u64)> {
     chain(mdl).filter_map(move |(_, begin, header)| {
         let end = begin + u64::from(header.byte_count.get());
         let (from, to) = (begin.max(offset), end.min(offset + len));
-        (from < to).then(|| (header.virtual_address() + (from - begin), to - from))
+        (from < to).then(|| {
+            let va = header.virtual_address().wrapping_add(from - begin);
+            (va, to - from)
+        })
     })
 }
 
@@ -271,9 +274,10 @@ fn pieces(mdl: u64, offset: u64, len: u64) -> impl Iterator<Item = (u64, u64)> {
 pub(super) fn locate(mdl: u64, offset: u64) -> Option<(u64, u64)> {
     chain(mdl).find_map(|(address, begin, header)| {
         let end = begin + u64::from(header.byte_count.get());
-        (begin..end)
-            .contains(&offset)
-            .then(|| (address, header.virtual_address() + (offset - begin)))
+        (begin..end).contains(&offset).then(|| {
+            let va = header.virtual_address().wrapping_add(offset - begin);
+            (address, va)
+        })
     })
 }
 

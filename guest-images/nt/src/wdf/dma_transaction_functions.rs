@@ -67,19 +67,9 @@ pub(super) extern "win64" fn initialize(
     let handle = checked(function, transaction);
     not_null(function, "EvtProgramDmaFunction", program);
     not_null(function, "Mdl", mdl);
-    not_null(function, "VirtualAddress", va);
-    let header: &Mdl = shared(mdl);
-    let first = header.virtual_address();
-    let byte_count = u64::from(header.byte_count.get());
-    let offset = va.wrapping_sub(first);
-    if len == 0 || va < first || offset >= byte_count {
-        return status::INVALID_PARAMETER;
-    }
-    let is_beyond = offset.checked_add(len).is_none_or(|end| end > byte_count);
-    if is_beyond && !takes_chains(handle) {
-        return status::INVALID_PARAMETER;
-    }
-    start(
+    // An index into the MDL (SG-2): of pages without an address of their own it is null.
+    let offset = va.wrapping_sub(shared::<Mdl>(mdl).virtual_address());
+    start_in_mdl(
         function,
         handle,
         program,
@@ -88,7 +78,7 @@ pub(super) extern "win64" fn initialize(
     )
 }
 
-/// `WdfDmaTransactionInitializeUsingOffset` (wdfdmatransaction.h). As [`initialize`], with an offset into the chain.
+/// `WdfDmaTransactionInitializeUsingOffset` (wdfdmatransaction.h). As [`initialize`], with an offset into the MDL.
 pub(super) extern "win64" fn initialize_using_offset(
     _globals: u64,
     transaction: u64,
@@ -102,16 +92,31 @@ pub(super) extern "win64" fn initialize_using_offset(
     let handle = checked(function, transaction);
     not_null(function, "EvtProgramDmaFunction", program);
     not_null(function, "Mdl", mdl);
-    if len == 0 {
-        return status::INVALID_PARAMETER;
-    }
-    start(
+    start_in_mdl(
         function,
         handle,
         program,
         direction,
         Bytes { mdl, offset, len },
     )
+}
+
+/// Bytes that begin in the first MDL, and end there unless the enabler takes chains.
+fn start_in_mdl(
+    function: &str,
+    handle: Handle,
+    program: u64,
+    direction: u32,
+    bytes: Bytes,
+) -> NtStatus {
+    let byte_count = u64::from(shared::<Mdl>(bytes.mdl).byte_count.get());
+    if bytes.len == 0 || bytes.offset >= byte_count {
+        return status::INVALID_PARAMETER;
+    }
+    if bytes.len > byte_count - bytes.offset && !takes_chains(handle) {
+        return status::INVALID_PARAMETER;
+    }
+    start(function, handle, program, direction, bytes)
 }
 
 /// `WdfDmaTransactionInitializeUsingRequest` (wdfdmatransaction.h). As [`initialize`]; STATUS_INVALID_DEVICE_REQUEST for a

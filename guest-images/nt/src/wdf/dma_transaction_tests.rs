@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use super::super::attributes::Attributes;
+use super::super::dma_transaction_functions as functions;
 use super::*;
 use crate::ntoskrnl::shared::address_of;
 
@@ -69,6 +70,33 @@ fn transfers_end_at_the_maximum_and_at_whole_mdls() {
     // The second MDL does not fit whole.
     check(&[(0x1000, 0x1000), (0x8800, 0x1000)], 0x2000, 0, 2, 0x1000);
     check(&[(0x1000, 0x1000), (0x8800, 0x1000)], 0x2000, 0, 3, 0x2000);
+}
+
+#[test]
+fn mdl_at_the_end_of_the_address_space_is_no_overflow() {
+    let mdl = chain_of(&[(u64::MAX - 0x7FF, 0x2000)]);
+    assert_eq!(pages(mdl, 0x800, 0x1000), 1);
+    assert_eq!(locate(mdl, 0x1800), Some((mdl, 0x1000)));
+}
+
+#[test]
+fn buffer_begins_in_the_first_mdl_whatever_its_address() {
+    let mdl = chain_of(&[(0, 0x1000), (0x2_0000, 0x1000)]);
+    let enabler = object::create(&KIND, &Attributes::NONE, None).expect("memory");
+    let handle = object::create(&KIND, &Attributes::NONE, None).expect("memory");
+    insert(handle, Transaction::new(enabler, Memory::default(), false));
+    for (at, len) in [(0, 0), (0x1000, 8), (0xFFF, 2), (u64::MAX, 1)] {
+        let by_va = functions::initialize(0, handle.raw(), 1, 0, mdl, at, len);
+        let by_offset = functions::initialize_using_offset(0, handle.raw(), 1, 0, mdl, at, len);
+        assert_eq!(
+            [by_va, by_offset],
+            [status::INVALID_PARAMETER; 2],
+            "{at:#x}"
+        );
+    }
+    // It gets as far as the enabler, which is not there.
+    let inside = functions::initialize(0, handle.raw(), 1, 0, mdl, 0, 0x1000);
+    assert_eq!(inside, status::DELETE_PENDING);
 }
 
 #[test]
