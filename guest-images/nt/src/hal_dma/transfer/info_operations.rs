@@ -27,8 +27,7 @@ impl Needs {
         })
     }
 
-    /// Counts elements as the list will have them; each page could be one of its own after a change of mind of the
-    /// HAL, so the list's size goes by pages.
+    /// Counts elements and registers as the list will have them.
     fn of(record: &Adapter, routine: &str, bytes: Bytes) -> Result<Self, NtStatus> {
         let pieces = checks::pieces(routine, bytes)?;
         let elements = plan::elements(&pieces, rules_of(record));
