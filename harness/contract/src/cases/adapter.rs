@@ -37,11 +37,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 fn zeroed_description(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
-    let description = DeviceDescription {
-        maximum_length_bytes: 0,
-        ..DeviceDescription::version_3(64)
-    };
-    let (adapter, _) = bench.adapter_by(description)?;
+    let (adapter, _) = bench.adapter_by(DeviceDescription::version_3(64))?;
     bench.allocate_and_exercise(adapter, PAGE_SIZE, Routine::EX, u64::MAX)
 }
 

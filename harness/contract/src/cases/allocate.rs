@@ -2,7 +2,7 @@
 //! AllocateCommonBufferWithBounds (AB-4 to AB-8).
 
 use crate::bench::{Bench, Buffer};
-use crate::case::Case;
+use crate::case::{Case, Tag};
 use crate::cases::BOTH;
 use crate::device_description::DeviceDescription;
 use crate::finding::CaseEnd;
@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("AC-7/page-aligned", "lengths of 1, 4095, 4097 and 70000 bytes start a page", BOTH, page_aligned),
     Case::new("AC-8/32-bit", "a 32-bit adapter's buffer lies below 4 GiB", BOTH, |bench| plain(bench, 32, 0x4000)),
     Case::new("AC-8/24-bit", "a 24-bit adapter's buffer lies below 16 MiB", BOTH, |bench| plain(bench, 24, 0x4000)),
-    Case::new("AC-9/length-zero", "what comes of length 0 is noted", BOTH, length_zero),
+    Case::new("AC-9/length-zero", "what comes of length 0 is noted", BOTH, length_zero).tagged(&[Tag::Undefined]),
     Case::new("AC-11/initial-content", "what a new buffer holds is noted", BOTH, initial_content),
     Case::new("AX-1/address-or-null", "4 pages: address and logical address", BOTH, |bench| by(bench, 64, Routine::EX)),
     Case::new("AX-2/maximum", "the buffer lies below the maximum", BOTH, maximum),
@@ -36,11 +36,11 @@ pub(super) const CASES: &[Case] = &[
     Case::new("AX-5/same-values", "freed with the values of the allocation, cached and not", BOTH, same_values),
     Case::new("AB-4/bounds-are-logical", "bounds where a driver's memory need not be", BOTH, bounds_are_logical),
     Case::new("AB-5/lengths", "lengths of 1 byte, a page and a byte, 64 KiB", BOTH, lengths),
-    Case::new("AB-6/unknown-flags", "what comes of unknown flags is noted", BOTH, |bench| observed(bench, Routine::WithBounds { minimum: None, maximum: None, flags: 0x8000_0000, cache_type: None, node: 0 })),
+    Case::new("AB-6/unknown-flags", "what comes of unknown flags is noted", BOTH, |bench| observed(bench, Routine::WithBounds { minimum: None, maximum: None, flags: 0x8000_0000, cache_type: None, node: 0 })).tagged(&[Tag::Undefined]),
     Case::new("AB-7/cached", "MmCached", BOTH, |bench| of_cache_type(bench, Some(MM_CACHED))),
     Case::new("AB-7/non-cached", "MmNonCached", BOTH, |bench| of_cache_type(bench, Some(MM_NON_CACHED))),
     Case::new("AB-7/no-type", "no cache type: the platform's own", BOTH, |bench| of_cache_type(bench, None)),
-    Case::new("AB-7/other-types", "what comes of MmWriteCombined and unknown types is noted", BOTH, other_types),
+    Case::new("AB-7/other-types", "what comes of MmWriteCombined and unknown types is noted", BOTH, other_types).tagged(&[Tag::Undefined]),
     Case::new("AB-8/preferred-node", "a preferred node is a wish: data moves both ways", BOTH, preferred_node_with_bounds),
     Case::new("FC-1/each-routine", "buffers of each routine are freed at PASSIVE_LEVEL", BOTH, each_routine),
     Case::new("FC-2/in-any-order", "8 buffers are freed in another order than made; the rest stays", BOTH, in_any_order),

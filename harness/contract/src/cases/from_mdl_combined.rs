@@ -3,7 +3,7 @@
 use dmarig_abi::operation::OUTCOME_DONE;
 
 use crate::bench::{Bench, Buffer, DOCUMENTED_FAILURES, MdlSource, Pass, driver_finding};
-use crate::case::Case;
+use crate::case::{Case, Tag};
 use crate::cases::{BOTH, OFF, ON};
 use crate::extended_config::{ExtendedConfig, HardwareAccess};
 use crate::finding::CaseEnd;
@@ -40,7 +40,7 @@ pub(super) const CASES: &[Case] = &[
     Case::new("CM-20/access-3", "access type Max is refused", BOTH, |bench| fails(bench, &[ExtendedConfig::HardwareAccess(HardwareAccess::Raw(3))])),
     Case::new("CM-20/access-unknown", "an unknown access type is refused", BOTH, |bench| fails(bench, &[ExtendedConfig::HardwareAccess(HardwareAccess::Raw(0x8000_0000))])),
     Case::new("CM-21/empty-array", "an array with a count of 0 is no configuration", BOTH, empty_array),
-    Case::new("CM-21/count-without-array", "NULL with a count of 2 fails", BOTH, count_without_array),
+    Case::new("CM-21/count-without-array", "NULL with a count of 2 fails", BOTH, count_without_array).tagged(&[Tag::Undefined]),
     Case::new("CM-16/crossed-limits", "a minimum above the maximum fails; the code is noted", BOTH, |bench| limits(bench, 64, 0x2000_0000, 0x1000_0000)),
     Case::new("CM-16/room-too-small", "room for one page of four fails; the code is noted", BOTH, |bench| limits(bench, 64, 0x2_0000_0000, 0x2_0000_0fff)),
     Case::new("CM-16/above-adapter-width", "limits above a 32-bit adapter's reach fail; the code is noted", BOTH, |bench| limits(bench, 32, 0x1_0000_0000, 0x2_0000_0000)),

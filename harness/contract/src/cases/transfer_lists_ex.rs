@@ -199,9 +199,9 @@ fn build_too_small(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
         context,
         packet.bytes(true),
         SYNCHRONOUS,
-        0x28,
+        0x27,
     );
-    let what = "BuildScatterGatherListEx of 3 pages into 0x28 bytes";
+    let what = "BuildScatterGatherListEx of 3 pages into 0x27 bytes";
     bench.refused(what, step, NtStatus::BUFFER_TOO_SMALL)
 }
 
