@@ -39,7 +39,7 @@ pub(super) struct Driver {
     pub(super) device_add: u64,
     unload: u64,
     /// The registry path, wide and with its zero.
-    registry_path: u64,
+    pub(super) registry_path: u64,
 }
 
 static DRIVERS: Family<Driver> = Family::new();

@@ -57,6 +57,7 @@ mod power;
 mod property_functions;
 mod queue;
 mod queue_functions;
+mod registry_key;
 mod request;
 mod request_buffers;
 mod request_functions;

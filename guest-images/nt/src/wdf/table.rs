@@ -7,8 +7,8 @@ use super::{
     collection, common_buffer, device, device_functions, device_init_functions as device_init,
     dma_enabler, dma_transaction_functions as transaction, dpc, driver, file_object,
     interrupt_functions as interrupt, memory, object_functions, property_functions as property,
-    queue_functions, request_buffers, request_functions, resource_list, spin_lock, string, timer,
-    verifier_functions as verifier, wait_lock, work_item,
+    queue_functions, registry_key, request_buffers, request_functions, resource_list, spin_lock,
+    string, timer, verifier_functions as verifier, wait_lock, work_item,
 };
 
 /// The table as drivers see it: addresses of code.
@@ -69,6 +69,7 @@ functions! {
     39 WdfDeviceGetDriver => device_functions::driver;
     46 WdfDeviceAssignS0IdleSettings => device_functions::assign_idle_settings;
     47 WdfDeviceAssignSxWakeSettings => device_functions::assign_wake_settings;
+    48 WdfDeviceOpenRegistryKey => registry_key::open_of_device;
     50 WdfDeviceSetCharacteristics => device_functions::set_characteristics;
     51 WdfDeviceGetCharacteristics => device_functions::characteristics;
     52 WdfDeviceGetAlignmentRequirement => device_functions::alignment_requirement;
@@ -129,6 +130,7 @@ functions! {
     116 WdfDriverCreate => driver::create;
     117 WdfDriverGetRegistryPath => driver::registry_path;
     118 WdfDriverWdmGetDriverObject => driver::wdm_driver_object;
+    119 WdfDriverOpenParametersRegistryKey => registry_key::open_parameters;
     120 WdfWdmDriverGetWdfDriverHandle => driver::of_wdm_driver;
     121 WdfDriverRegisterTraceInfo => driver::register_trace_info;
     123 WdfDriverIsVersionAvailable => driver::is_version_available;
@@ -181,6 +183,16 @@ functions! {
     207 WdfObjectCreate => object_functions::create;
     208 WdfObjectDelete => object_functions::delete;
     209 WdfObjectQuery => object_functions::query;
+    229 WdfRegistryOpenKey => registry_key::open;
+    230 WdfRegistryCreateKey => registry_key::create;
+    231 WdfRegistryClose => registry_key::close;
+    234 WdfRegistryRemoveValue => registry_key::remove_value;
+    235 WdfRegistryQueryValue => registry_key::query_value;
+    238 WdfRegistryQueryUnicodeString => registry_key::query_unicode_string;
+    240 WdfRegistryQueryULong => registry_key::query_ulong;
+    241 WdfRegistryAssignValue => registry_key::assign_value;
+    244 WdfRegistryAssignUnicodeString => registry_key::assign_unicode_string;
+    246 WdfRegistryAssignULong => registry_key::assign_ulong;
     254 WdfRequestGetStatus => request_functions::status;
     255 WdfRequestMarkCancelable => request_functions::mark_cancelable;
     256 WdfRequestUnmarkCancelable => request_functions::unmark_cancelable;
