@@ -32,6 +32,8 @@ fn main() {
     arguments.test_threads = Some(1);
     let mut trials = vec![
         Trial::test("default_suite_passes_in_both_modes", default_suite),
+        Trial::test("kmdf_suite_passes_in_both_modes", kmdf_suite),
+        Trial::test("kmdf_suite_sees_a_mapping_that_stays", kmdf_sabotaged),
         Trial::test("filter_and_mode_narrow_the_run", narrowed),
         Trial::test("verdicts_are_the_same_again", same_again),
         Trial::test("interrupted_rig_leaves_nothing", interrupted),
@@ -213,6 +215,41 @@ fn expect_whole_suite(run: &Run) -> Result<(), Failed> {
         return Err(format!("{cases} cases in junit.xml, {seen} in events.jsonl").into());
     }
     Ok(())
+}
+
+fn kmdf_suite() -> Result<(), Failed> {
+    /// Checks that the suite must at least have.
+    const CHECKS_MIN: usize = 180;
+    let run = Run::new(&["--suite", "kmdf"]);
+    run.expect_exit(0)?;
+    let verdicts = run.verdicts();
+    let count = verdicts
+        .values()
+        .filter(|verdict| *verdict == "passed")
+        .count();
+    if count < CHECKS_MIN || count != verdicts.len() {
+        let seen = verdicts.len();
+        return Err(format!("{count} of {seen} checks passed, {CHECKS_MIN} or more wanted").into());
+    }
+    Ok(())
+}
+
+/// The negative control: whatever frees a common buffer is red, and what frees none is not.
+fn kmdf_sabotaged() -> Result<(), Failed> {
+    let arguments = [
+        "--suite", "kmdf", "--filter", "KD-16*", "--filter", "KD-4/*",
+    ];
+    let mode = ["--remapping", "on", "--sabotage", "nt-leave-mapping"];
+    let run = Run::new(&[&arguments[..], &mode].concat());
+    run.expect_exit(1)?;
+    let red = run.red_sets();
+    let expected = ["KD-16/buffer-deleted", "KD-16/enabler-deleted"].map(str::to_owned);
+    let expected = RedSets::from([("on".to_owned(), expected.into())]);
+    if red == expected {
+        Ok(())
+    } else {
+        Err(format!("red: {red:#?}").into())
+    }
 }
 
 fn narrowed() -> Result<(), Failed> {
