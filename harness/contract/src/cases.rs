@@ -11,6 +11,7 @@ mod from_mdl_sources;
 mod high_memory;
 mod kmdf;
 mod large;
+mod mdl;
 mod misuse;
 mod transfer_lists;
 mod transfer_lists_ex;
@@ -75,6 +76,11 @@ pub const SUITES: &[Suite] = &[
             transfer_lists_ex::CASES,
             transfer_maps::CASES,
         ],
+    },
+    Suite {
+        name: "mdl",
+        title: "MDLs and memory as the sources of common buffers",
+        lists: &[mdl::CASES],
     },
     Suite {
         name: "misuse",
