@@ -17,6 +17,7 @@ use crate::{bare, expect_outcomes};
 
 const STATUS_CANCELLED: u32 = 0xc000_0120;
 const STATUS_NO_MORE_ENTRIES: u32 = 0x8000_001a;
+const STATUS_OBJECT_NAME_NOT_FOUND: u64 = 0xc000_0034;
 const STATUS_END_OF_FILE: u32 = 0xc000_0011;
 /// Slots.
 const QUEUE: u32 = 10;
@@ -308,6 +309,22 @@ pub fn device_surroundings(driver: DriverKind) -> Result<(), Failed> {
     assert_eq!(bus.result.value[0], 64);
     assert_eq!(bus.data[..2], PCI_VENDOR_ID.to_le_bytes());
     assert_eq!(bus.data[2..4], PCI_DEVICE_ID_DUT.to_le_bytes());
+    rig.finish();
+    Ok(())
+}
+
+pub fn registry(driver: DriverKind) -> Result<(), Failed> {
+    let mut rig = Rig::boot(Setup::of(driver));
+    for (step, value) in [
+        (Step::registry_parameters(0, 0x1234), 0x1234),
+        (Step::registry_device(0, 0x5678), 0x5678),
+    ] {
+        let round_trip = good(&mut rig, step);
+        assert_eq!(
+            round_trip.result.value[..2],
+            [value, STATUS_OBJECT_NAME_NOT_FOUND]
+        );
+    }
     rig.finish();
     Ok(())
 }

@@ -72,7 +72,7 @@ fn main() {
             quiescence::reset_on_the_way_out,
         ),
     ];
-    let kmdf_tests: [(&str, Test); 12] = [
+    let kmdf_tests: [(&str, Test); 13] = [
         ("program_runs_at_the_irql_of_its_context", contexts),
         ("early_programs_run_in_add_device_and_start", early_programs),
         ("system_sleep_and_wake_keep_the_rings", system_power),
@@ -97,6 +97,7 @@ fn main() {
             "resources_interface_and_bus_are_there",
             kmdf::device_surroundings,
         ),
+        ("registry_keys_keep_what_is_assigned", kmdf::registry),
     ];
     let missing = what_is_missing();
     let wdm_tests = tests.map(|(name, test)| (name.to_owned(), DriverKind::Wdm, test));
