@@ -8,6 +8,8 @@ use super::description::AdapterSettings;
 use super::operations;
 use crate::arch::guarded::Guarded;
 use crate::ke::irql::{self, Irql};
+use crate::mdl::PAGE_BYTES;
+use crate::memory::{self, Pfn, VirtAddr, low_resources};
 use crate::ntoskrnl::kernel_memory;
 use crate::ntoskrnl::shared::write_u64;
 use crate::ntoskrnl::verifier::{self, DMA_VIOLATION, Documented};
@@ -67,10 +69,14 @@ pub(crate) fn live_of(requester: RequesterId) -> usize {
 /// The table ends with its version's last member at a guard page: a driver that calls a member which its
 /// version lacks reads unmapped memory.
 pub(super) fn create(requester: RequesterId, settings: AdapterSettings) -> Option<u64> {
+    if low_resources::strikes() {
+        return None;
+    }
     let entries = operations::table(settings.table_version);
     let size = entries.len() as u64 * 8;
     let table = kernel_memory::allocate(size, TAG)?;
-    let Some(adapter) = kernel_memory::allocate(0x10, TAG) else {
+    let adapter = (!low_resources::strikes()).then(|| kernel_memory::allocate(0x10, TAG));
+    let Some(adapter) = adapter.flatten() else {
         kernel_memory::free(table);
         return None;
     };
@@ -148,9 +154,16 @@ pub(super) fn find(address: u64, routine: &str) -> Option<Adapter> {
     None
 }
 
-/// Notes a buffer of an adapter.
-pub(super) fn add_buffer(adapter: u64, buffer: CommonBuffer) {
-    STATE.with(|state| state.buffers.entry(adapter).or_default().push(buffer));
+/// Notes a buffer of an adapter; gives it back where there is no memory for that.
+pub(super) fn add_buffer(adapter: u64, buffer: CommonBuffer) -> Result<(), CommonBuffer> {
+    STATE.with(|state| {
+        let buffers = state.buffers.entry(adapter).or_default();
+        if low_resources::reserve(buffers, 1).is_none() {
+            return Err(buffer);
+        }
+        buffers.push(buffer);
+        Ok(())
+    })
 }
 
 /// Takes the buffer that `matches` off an adapter.
@@ -160,7 +173,8 @@ pub(super) fn take_buffer(
 ) -> Option<CommonBuffer> {
     STATE.with(|state| {
         let buffers = state.buffers.get_mut(&adapter)?;
-        let position = buffers.iter().position(matches)?;
+        // From the end: who frees the newest first is answered at once.
+        let position = buffers.iter().rposition(matches)?;
         let buffer = buffers.swap_remove(position);
         if buffers.is_empty() {
             state.buffers.remove(&adapter);
@@ -181,7 +195,43 @@ pub(super) fn nearest_buffer(adapter: u64, iova: u64, va: u64) -> Option<(u32, u
     })
 }
 
-/// CM-27: notes that `routine` takes memory away that a driver-backed common buffer still lies on.
+/// CM-27: notes that `routine` gives frames back that a driver-backed common buffer still lies on, whatever address
+/// or MDL they are called by.
+pub(crate) fn check_frames_released(routine: &str, frames: impl Iterator<Item = u64>) {
+    let is_any_alive = STATE.with(|state| {
+        let mut buffers = state.buffers.values().flatten().chain(&state.orphans);
+        buffers.any(CommonBuffer::is_driver_backed)
+    });
+    if !is_any_alive {
+        return;
+    }
+    let mut frames: Vec<u64> = frames.collect();
+    frames.sort_unstable();
+    let hit = STATE.with(|state| {
+        let mut buffers = state.buffers.values().flatten().chain(&state.orphans);
+        buffers.find_map(|buffer| Some((buffer.iova, buffer.page_among(&frames)?)))
+    });
+    if let Some((iova, pfn)) = hit {
+        verifier::undocumented_violation(
+            "common-buffer-memory-released",
+            format_args!(
+                "CM-27: {routine} gives frame {pfn:#x} back under the common buffer at {iova:#x}, which is not freed"
+            ),
+        );
+    }
+}
+
+/// The frames behind a range of mapped addresses.
+pub(crate) fn frames_behind(start: u64, len_bytes: u64) -> impl Iterator<Item = u64> {
+    let first = start & !(PAGE_BYTES - 1);
+    let n_pages = (start - first + len_bytes).div_ceil(PAGE_BYTES);
+    (0..n_pages)
+        .filter_map(move |page| VirtAddr::try_new(first + page * PAGE_BYTES).ok())
+        .filter_map(memory::translate)
+        .map(|at| Pfn::containing(at).raw())
+}
+
+/// CM-27: notes that `routine` takes addresses away that a driver-backed common buffer still lies on.
 pub(crate) fn check_released(routine: &str, start: u64, len_bytes: u64) {
     let buffer = STATE.with(|state| {
         let mut buffers = state.buffers.values().flatten().chain(&state.orphans);

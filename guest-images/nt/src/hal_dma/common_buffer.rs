@@ -11,10 +11,10 @@ use super::iova::IovaRequest;
 use super::sabotage;
 use super::space;
 use crate::log;
+use crate::memory::low_resources::{collect, strikes};
 use crate::memory::{
     self, Cache, GuestPhysAddr, PageLayout, PageRequest, Pfn, Protection, VirtAddr,
 };
-use crate::ntoskrnl::io_mdl::collect;
 use crate::ntoskrnl::verifier;
 use crate::pci::RequesterId;
 use crate::vtd::{self, Permissions};
@@ -52,6 +52,8 @@ enum Backing {
         second_half: Option<u64>,
         /// Of the MDL's first byte; differs from the buffer's for a SubSection.
         mdl_va: u64,
+        /// The pages, which must stay the driver's for as long as the buffer lives (CM-27).
+        pfns: Vec<u64>,
     },
 }
 
@@ -75,6 +77,15 @@ impl CommonBuffer {
         let end = start + self.n_pages * PAGE_BYTES;
         let page = address & !(PAGE_BYTES - 1);
         page == start.wrapping_sub(PAGE_BYTES) || page == end
+    }
+
+    /// The first of the driver's pages under it that is among `frames`, which are sorted.
+    pub(super) fn page_among(&self, frames: &[u64]) -> Option<u64> {
+        let Backing::Driver { pfns, .. } = &self.backing else {
+            return None;
+        };
+        let is_among = |pfn: &&u64| frames.binary_search(pfn).is_ok();
+        pfns.iter().find(is_among).copied()
     }
 
     /// Whether FreeCommonBuffer may call it by `va`. For a SubSection the documents do not tell whether that is
@@ -117,7 +128,7 @@ pub(super) fn allocate(
     crate::ntoskrnl::shared::fill(buffer.va, len, POISON);
     canary::fill(buffer.va + len, tail);
     let addresses = (buffer.va, buffer.iova);
-    adapter::add_buffer(adapter_address, buffer);
+    keep(adapter_address, buffer)?;
     Some(addresses)
 }
 
@@ -133,6 +144,9 @@ fn remapped(
     } else {
         PageLayout::Chunks(grain)
     };
+    if strikes() {
+        return None;
+    }
     let pages = pages(n_pages, Bounds::of_width(64), layout)?;
     let Some(pfns) = collect(pages.iter().map(|page| page.raw()), pages.len()) else {
         release(&pages);
@@ -143,7 +157,8 @@ fn remapped(
         align_bytes: grain * PAGE_BYTES,
         bounds: request.bounds,
     };
-    let Some(va) = map_for_cpu(&pages, request.cache) else {
+    let va = (!strikes()).then(|| map_for_cpu(&pages, request.cache));
+    let Some(va) = va.flatten() else {
         release(&pages);
         return None;
     };
@@ -173,6 +188,10 @@ fn physical(
     n_pages: u64,
     grain: u64,
 ) -> Option<CommonBuffer> {
+    // Canaries are nt's own: without memory for them the buffer does without.
+    if strikes() {
+        return None;
+    }
     let (pages, canaries) = match pages_with_canaries(request, n_pages, grain) {
         Some((pages, canaries)) => (pages, Some(canaries)),
         None => {
@@ -192,7 +211,8 @@ fn physical(
             (pages, None)
         }
     };
-    let Some(va) = map_for_cpu(&pages, request.cache) else {
+    let va = (!strikes()).then(|| map_for_cpu(&pages, request.cache));
+    let Some(va) = va.flatten() else {
         release(&pages);
         if let Some(canaries) = canaries {
             canaries.remove();
@@ -283,6 +303,7 @@ pub(super) fn create_from_plan(
     plan: &Plan,
 ) -> Option<u64> {
     let n_pages = plan.pfns.len();
+    let pfns = collect(plan.pfns.iter().copied(), n_pages)?;
     let (iova, second_half) = if !vtd::is_enabled() {
         (*plan.pfns.first()? * PAGE_BYTES, None)
     } else if sabotage::is_split_logical() && n_pages > 1 {
@@ -306,10 +327,23 @@ pub(super) fn create_from_plan(
         backing: Backing::Driver {
             second_half,
             mdl_va: plan.mdl_va,
+            pfns,
         },
     };
-    adapter::add_buffer(adapter_address, buffer);
+    keep(adapter_address, buffer)?;
     Some(iova)
+}
+
+/// Notes a buffer of the adapter; where there is no memory for that, it ends at once.
+fn keep(adapter_address: u64, buffer: CommonBuffer) -> Option<()> {
+    let Err(buffer) = adapter::add_buffer(adapter_address, buffer) else {
+        return Some(());
+    };
+    // Negative control: what was made stays behind.
+    if !sabotage::is_leak_on_failure() {
+        free(buffer);
+    }
+    None
 }
 
 fn map_driver_pages(adapter: &Adapter, plan: &Plan, range: Range<usize>) -> Option<u64> {

@@ -7,7 +7,7 @@ use super::bounds::Bounds;
 use crate::mdl::{
     MAPPED_TO_SYSTEM_VA, PAGE_BYTES, PAGE_SHIFT, PAGES_LOCKED, PARTIAL, SOURCE_IS_NONPAGED_POOL,
 };
-use crate::ntoskrnl::io_mdl::collect;
+use crate::memory::low_resources::collect;
 use crate::ntoskrnl::status::{self, NtStatus};
 
 /// Bits of a page frame number: what x86-64 page tables and VT-d can hold.

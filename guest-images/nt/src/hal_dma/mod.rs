@@ -3,22 +3,23 @@
 //!
 //! Rules without hardware: [`description`] (GA-n), [`from_mdl`] (CM-n), [`bounds`], [`iova`]. With it:
 //! `space` (one domain per device), `adapter`, `common_buffer`, `transfer` (channels, map registers, scatter/gather
-//! lists), and `operations`, the shells of the DMA_OPERATIONS table. `later` holds the members of later issues.
+//! lists), `domain`, `vector`, and `operations`, the shells of the DMA_OPERATIONS table.
 
 pub(crate) mod adapter;
 pub mod bounds;
 mod canary;
 mod common_buffer;
 pub mod description;
+mod domain;
 pub mod from_mdl;
 #[cfg(test)]
 mod from_mdl_tests;
 pub mod iova;
-mod later;
 pub(crate) mod operations;
 pub(crate) mod sabotage;
 pub(crate) mod space;
 pub(crate) mod transfer;
+mod vector;
 
 pub(crate) use adapter::live_of as live_adapters;
 pub(crate) use operations::io_get_dma_adapter;

@@ -11,13 +11,14 @@ use super::transfer::{
     self, channel_operations, info_operations, list_operations, map_operations,
     settings as transfer_settings,
 };
-use super::{later, space};
+use super::{domain, space, vector};
 use crate::hal_dma::bounds::Bounds;
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::log;
 use crate::mdl::{Mdl, PAGES_LOCKED, PARTIAL, SOURCE_IS_NONPAGED_POOL};
+use crate::memory::low_resources::{collect, reserve};
 use crate::memory::{self, Cache, Pfn};
-use crate::ntoskrnl::io_mdl::{self, MAX_CHAIN, collect};
+use crate::ntoskrnl::io_mdl::{self, MAX_CHAIN};
 use crate::ntoskrnl::shared::{optional, read_into, read_u64, shared, write_u64};
 use crate::ntoskrnl::status::{self, NtStatus};
 use crate::ntoskrnl::verifier;
@@ -64,16 +65,16 @@ pub(super) fn table(version: u32) -> Vec<u64> {
         map_operations::flush_adapter_buffers_ex as *const (),
         channel_operations::free_adapter_object as *const (),
         channel_operations::cancel_mapped_transfer as *const (),
-        later::allocate_domain_common_buffer as *const (),
+        domain::allocate_domain_common_buffer as *const (),
         flush_dma_buffer as *const (),
-        later::join_dma_domain as *const (),
-        later::leave_dma_domain as *const (),
-        later::get_dma_domain as *const (),
+        domain::join_dma_domain as *const (),
+        domain::leave_dma_domain as *const (),
+        domain::get_dma_domain as *const (),
         allocate_common_buffer_with_bounds as *const (),
-        later::allocate_common_buffer_vector as *const (),
-        later::get_common_buffer_from_vector_by_index as *const (),
-        later::free_common_buffer_from_vector as *const (),
-        later::free_common_buffer_vector as *const (),
+        vector::allocate_common_buffer_vector as *const (),
+        vector::get_common_buffer_from_vector_by_index as *const (),
+        vector::free_common_buffer_from_vector as *const (),
+        vector::free_common_buffer_vector as *const (),
         create_common_buffer_from_mdl as *const (),
     ];
     let len = match version {
@@ -149,6 +150,8 @@ pub(crate) extern "win64" fn put_dma_adapter(adapter: u64) {
     if adapter::find(adapter, "PutDmaAdapter").is_none() {
         return;
     }
+    domain::forget(adapter);
+    vector::check_gone(adapter);
     let left = transfer::abandon(adapter);
     let n_buffers = adapter::put(adapter) as u64;
     let checks = [
@@ -265,28 +268,60 @@ pub(crate) extern "win64" fn allocate_common_buffer_with_bounds(
     let Some(record) = adapter::find(adapter, routine) else {
         return 0;
     };
-    // AB-10: which value belongs to a cache type of null is not documented.
-    let (cache, cache_enabled) = match optional::<Cell<u32>>(cache_type).map(Cell::get) {
-        None => (Cache::Cached, None),
-        Some(1) => (Cache::Cached, Some(true)),
-        Some(0) => (Cache::NonCached, Some(false)),
-        Some(other) => {
-            log!("{routine}: AB-7: cache type {other} is not supported");
-            return 0;
-        }
-    };
-    if flags & !LARGE_PAGE != 0 {
-        log!("{routine}: AB-6: flags {flags:#x} are not known");
+    let Some(kind) = Kind::decode(routine, flags, cache_type) else {
         return 0;
-    }
-    let request = Request {
-        len_bytes,
-        bounds: bounds_of(minimum, maximum),
-        cache,
-        is_large: flags & LARGE_PAGE != 0,
-        cache_enabled,
     };
+    let request = kind.request(len_bytes, bounds_of(minimum, maximum));
     give(adapter, &record, request, logical)
+}
+
+/// What flags and cache type ask for.
+pub(super) struct Kind {
+    cache: Cache,
+    cache_enabled: Option<bool>,
+    is_large: bool,
+}
+
+impl Kind {
+    /// From the flags and an optional pointer to a MEMORY_CACHING_TYPE; `None` for what is not known.
+    pub(super) fn decode(routine: &str, flags: u32, cache_type: u64) -> Option<Self> {
+        let cache_type = optional::<Cell<u32>>(cache_type).map(Cell::get);
+        Self::of(routine, flags, cache_type)
+    }
+
+    /// From the flags and a MEMORY_CACHING_TYPE; `None` for what is not known.
+    pub(super) fn of(routine: &str, flags: u32, cache_type: Option<u32>) -> Option<Self> {
+        // AB-10: which value belongs to a cache type of null is not documented.
+        let (cache, cache_enabled) = match cache_type {
+            None => (Cache::Cached, None),
+            Some(1) => (Cache::Cached, Some(true)),
+            Some(0) => (Cache::NonCached, Some(false)),
+            Some(other) => {
+                log!("{routine}: AB-7: cache type {other} is not supported");
+                return None;
+            }
+        };
+        if flags & !LARGE_PAGE != 0 {
+            log!("{routine}: AB-6: flags {flags:#x} are not known");
+            return None;
+        }
+        Some(Self {
+            cache,
+            cache_enabled,
+            is_large: flags & LARGE_PAGE != 0,
+        })
+    }
+
+    /// The allocation of so many bytes within bounds.
+    pub(super) fn request(&self, len_bytes: u32, bounds: Bounds) -> Request {
+        Request {
+            len_bytes,
+            bounds,
+            cache: self.cache,
+            is_large: self.is_large,
+            cache_enabled: self.cache_enabled,
+        }
+    }
 }
 
 fn give(address: u64, adapter: &Adapter, request: Request, logical: u64) -> u64 {
@@ -300,7 +335,7 @@ fn give(address: u64, adapter: &Adapter, request: Request, logical: u64) -> u64 
 }
 
 /// Optional pointers to PHYSICAL_ADDRESS; null is no bound.
-fn bounds_of(minimum: u64, maximum: u64) -> Bounds {
+pub(super) fn bounds_of(minimum: u64, maximum: u64) -> Bounds {
     let value = |pointer: u64| optional::<Cell<u64>>(pointer).map(Cell::get);
     Bounds {
         minimum: value(minimum).unwrap_or(0),
@@ -381,7 +416,9 @@ pub(crate) extern "win64" fn create_common_buffer_from_mdl(
         log!("{routine}: CM-21: a required pointer is null");
         return status::INVALID_PARAMETER;
     }
-    let configurations = read_configurations(configurations, n_configurations);
+    let Some(configurations) = read_configurations(configurations, n_configurations) else {
+        return status::INSUFFICIENT_RESOURCES;
+    };
     let request = from_mdl::Request {
         chain: &chain,
         configurations: &configurations,
@@ -408,17 +445,17 @@ pub(crate) extern "win64" fn create_common_buffer_from_mdl(
 }
 
 /// At most one more than there are types: any further one comes twice or is unknown, which the rules find.
-fn read_configurations(address: u64, count: u32) -> Vec<RawConfiguration> {
-    (0..u64::from(count.min(4)))
-        .map(|idx| {
-            let entry = address.wrapping_add(idx * size_of::<RawConfiguration>() as u64);
-            RawConfiguration {
-                config_type: shared::<Cell<u32>>(entry).get(),
-                reserved: 0,
-                union: [0, 1, 2, 3].map(|word| read_u64(entry.wrapping_add(8 + word * 8))),
-            }
-        })
-        .collect()
+fn read_configurations(address: u64, count: u32) -> Option<Vec<RawConfiguration>> {
+    const MOST: usize = 4;
+    let entries = (0..u64::from(count)).map(|idx| {
+        let entry = address.wrapping_add(idx * size_of::<RawConfiguration>() as u64);
+        RawConfiguration {
+            config_type: shared::<Cell<u32>>(entry).get(),
+            reserved: 0,
+            union: [0, 1, 2, 3].map(|word| read_u64(entry.wrapping_add(8 + word * 8))),
+        }
+    });
+    collect(entries, MOST)
 }
 
 /// Copies what the rules look at. `None` for a chain of absurd size.
@@ -434,7 +471,7 @@ pub(super) fn snapshot(mdl: u64) -> Option<Vec<MdlSnapshot>> {
             return None;
         }
         let pfns = collect(io_mdl::pfns(mdl), usize::try_from(n_known).ok()?)?;
-        chain.try_reserve(1).ok()?;
+        reserve(&mut chain, 1)?;
         chain.push(MdlSnapshot {
             flags: mdl.flags.get(),
             byte_offset: mdl.byte_offset.get(),

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU8, Ordering};
 const NONE: u8 = 0;
 const LEAVE_MAPPING: u8 = 1;
 const SPLIT_LOGICAL: u8 = 2;
+const LEAK_ON_FAILURE: u8 = 16;
 
 static CHOSEN: AtomicU8 = AtomicU8::new(NONE);
 
@@ -14,6 +15,7 @@ pub(crate) fn choose(name: &str) -> bool {
     let chosen = match name {
         "nt-leave-mapping" => LEAVE_MAPPING,
         "nt-split-logical" => SPLIT_LOGICAL,
+        "nt-leak-on-failure" => LEAK_ON_FAILURE,
         _ => return false,
     };
     CHOSEN.store(chosen, Ordering::Relaxed);
@@ -29,4 +31,9 @@ pub(super) fn is_leave_mapping() -> bool {
 /// would write to memory of others.
 pub(super) fn is_split_logical() -> bool {
     CHOSEN.load(Ordering::Relaxed) == SPLIT_LOGICAL
+}
+
+/// A call that fails behind its mapping leaves that mapping.
+pub(super) fn is_leak_on_failure() -> bool {
+    CHOSEN.load(Ordering::Relaxed) == LEAK_ON_FAILURE
 }

@@ -7,8 +7,8 @@ use core::ops::Range;
 
 use super::iova::{IovaRequest, IovaSpace};
 use crate::arch::guarded::Guarded;
+use crate::memory::low_resources::{collect, strikes};
 use crate::memory::{self, GuestPhysAddr, Pfn};
-use crate::ntoskrnl::io_mdl::collect;
 use crate::pci::{self, RequesterId};
 use crate::vtd::{self, Domain, Iova, Permissions};
 
@@ -59,6 +59,9 @@ pub(super) fn map(
         let space = spaces.get_mut(&requester.raw())?;
         let pages: Vec<GuestPhysAddr> =
             collect(pages.iter().map(|page| page.start()), pages.len())?;
+        if strikes() {
+            return None;
+        }
         let iova = space.iovas.allocate(request)?;
         if space
             .domain

@@ -320,6 +320,18 @@ pub fn free_contiguous(address: VirtAddr) -> Result<u64, MemoryError> {
     })
 }
 
+/// Length in bytes of the contiguous allocation that starts at `address`.
+#[must_use]
+pub fn contiguous_len(address: u64) -> Option<u64> {
+    with(|kernel| {
+        if !kernel.contiguous.contains(&address) {
+            return None;
+        }
+        let pages = kernel.space.region(Part::SystemPtes).pages_at(address)?;
+        Some(pages * PAGE_SIZE)
+    })
+}
+
 /// Starts of the live contiguous allocations, for the leak report.
 #[must_use]
 pub fn contiguous_allocations() -> Vec<VirtAddr> {

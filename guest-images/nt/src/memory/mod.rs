@@ -11,6 +11,7 @@ mod frames;
 mod heap;
 mod kernel_space;
 pub mod layout;
+pub mod low_resources;
 pub mod pool;
 pub mod radix;
 mod region;
@@ -23,9 +24,10 @@ pub use frames::MemoryOrder;
 pub(crate) use kernel_space::with_tables;
 pub use kernel_space::{
     Access, ContiguousRequest, MemoryError, PageLayout, PageRequest, allocate_contiguous,
-    allocate_image, allocate_pages, allocate_stack, contiguous_allocations, copy_from_frame,
-    copy_to_frame, fill_frame, first_byte_other_than, free_contiguous, free_frame_count,
-    free_image, free_pages, free_stack, is_ram, is_readable_now, map_pages, map_physical,
-    map_shared_data, memory_bytes, prefer, probe, protect, translate, unmap, zero_pages,
+    allocate_image, allocate_pages, allocate_stack, contiguous_allocations, contiguous_len,
+    copy_from_frame, copy_to_frame, fill_frame, first_byte_other_than, free_contiguous,
+    free_frame_count, free_image, free_pages, free_stack, is_ram, is_readable_now, map_pages,
+    map_physical, map_shared_data, memory_bytes, prefer, probe, protect, translate, unmap,
+    zero_pages,
 };
 pub use startup::{MAX_RANGES, Section, initialize};

@@ -44,6 +44,11 @@ impl Region {
         self.used.remove(&address.as_u64()).map(|pages| pages - 1)
     }
 
+    /// Pages of the piece that starts at `address`, without the guard page.
+    pub fn pages_at(&self, address: u64) -> Option<u64> {
+        self.used.get(&address).map(|pages| pages - 1)
+    }
+
     /// Pieces in use.
     #[cfg(test)]
     pub fn len(&self) -> usize {

@@ -5,7 +5,7 @@ use core::arch::naked_asm;
 use super::shared::{fill, read_u64, write_u64};
 use super::verifier;
 use crate::arch::interrupts;
-use crate::hal_dma::adapter::check_released;
+use crate::hal_dma::adapter::{check_frames_released, frames_behind};
 use crate::ke::pool;
 use crate::memory::pool::{Content, PoolKind, PoolRequest};
 use crate::memory::{self, VirtAddr};
@@ -123,7 +123,8 @@ fn free(address: u64, tag: u32) {
     match VirtAddr::try_new(address) {
         Ok(address) => {
             if let Some(allocation) = memory::pool::find(address) {
-                check_released("ExFreePool", address.as_u64(), allocation.len_bytes);
+                let frames = frames_behind(address.as_u64(), allocation.len_bytes);
+                check_frames_released("ExFreePool", frames);
             }
             pool::free(address, tag);
         }

@@ -6,7 +6,7 @@ use super::shared::{address_of, shared};
 use super::status::{self, NtStatus};
 use super::verifier::{self, DETECTED_VIOLATION, Documented};
 use crate::arch::guarded::Guarded;
-use crate::hal_dma::adapter::check_released;
+use crate::hal_dma::adapter::{check_frames_released, check_released};
 use crate::hal_dma::transfer::check_unlocked;
 use crate::ke::irql::{self, APC_LEVEL, DISPATCH_LEVEL};
 use crate::mdl::{
@@ -388,6 +388,7 @@ pub(super) extern "win64" fn mm_free_pages_from_mdl(mdl: u64) {
     }
     check_unlocked("MmFreePagesFromMdl", mdl);
     let mdl: &Mdl = shared(mdl);
+    check_frames_released("MmFreePagesFromMdl", pfns(mdl));
     if mdl.has(MAPPED_TO_SYSTEM_VA) {
         unmap(mdl.mapped_system_va.get(), mdl);
     }

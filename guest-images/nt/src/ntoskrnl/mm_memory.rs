@@ -4,7 +4,7 @@ use super::mm_mdl::cache_of;
 use super::shared::counted_string;
 use super::verifier::{self, DETECTED_VIOLATION, Documented};
 use crate::arch::guarded::Guarded;
-use crate::hal_dma::adapter::check_released;
+use crate::hal_dma::adapter::{check_frames_released, frames_behind};
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::memory::{self, Cache, ContiguousRequest, GuestPhysAddr, Pfn, Protection, VirtAddr};
 
@@ -113,11 +113,15 @@ fn contiguous(
 /// `MmFreeContiguousMemory` (wdm.h). IRQL <= DISPATCH_LEVEL.
 pub(super) extern "win64" fn mm_free_contiguous_memory(address: u64) {
     verifier::at_most_dispatch("MmFreeContiguousMemory");
+    // Looked up first: when it is freed, nothing leads to the frames any more.
+    if let Some(len_bytes) = memory::contiguous_len(address) {
+        let frames = frames_behind(address, len_bytes);
+        check_frames_released("MmFreeContiguousMemory", frames);
+    }
     let freed = VirtAddr::try_new(address)
         .ok()
         .and_then(|at| memory::free_contiguous(at).ok());
-    if let Some(len_bytes) = freed {
-        check_released("MmFreeContiguousMemory", address, len_bytes);
+    if freed.is_some() {
         COUNTS.with(|counts| counts.contiguous -= 1);
     } else {
         verifier::undocumented_violation(

@@ -14,6 +14,7 @@ use crate::arch::guarded::Guarded;
 use crate::boot::{self, BootInfo};
 use crate::console::{self, Event};
 use crate::hal_dma::{adapter, sabotage};
+use crate::memory::low_resources;
 use crate::ntoskrnl::loader::{self, Loaded};
 use crate::ntoskrnl::objects::{DriverExtension, DriverObject};
 use crate::ntoskrnl::shared::{address_of, shared};
@@ -65,7 +66,7 @@ fn choose_sabotage(info: &BootInfo, service: &str) {
     } else if !sabotage::choose(name) {
         refuse(
             format_args!("sabotage {name} is not known"),
-            "use nt-leave-mapping, nt-split-logical or driver-*",
+            "use nt-leave-mapping, nt-split-logical, nt-leak-on-failure or driver-*",
         );
     }
 }
@@ -244,6 +245,22 @@ fn handle_command(line: &str) {
         [Some("power"), Some(word), Some(name), None] => match Power::parse(word) {
             Some(power) => with_device(line, name, |device| requests::set_power(device, power)),
             None => console::answer(line, "unknown power state"),
+        },
+        [Some("low-resources"), Some("end"), None, ..] => {
+            // STATUS_SUCCESS where an allocation was made to fail, STATUS_NOT_FOUND where none came that far.
+            let answer = if low_resources::disarm() {
+                "0x0"
+            } else {
+                "0xc0000225"
+            };
+            console::answer(line, answer);
+        }
+        [Some("low-resources"), Some(number), None, ..] => match number.parse() {
+            Ok(number) => {
+                low_resources::arm(number);
+                console::answer(line, "0x0");
+            }
+            Err(_) => console::answer(line, "not a number"),
         },
         _ => console::answer(line, "unknown command"),
     }

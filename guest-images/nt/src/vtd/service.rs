@@ -12,6 +12,7 @@ use crate::arch::dispatch::{self, FAULT_VECTOR};
 use crate::arch::guarded::Guarded;
 use crate::arch::mmio::Registers;
 use crate::console::Event;
+use crate::memory::low_resources::ScarceFrames;
 use crate::memory::{self, GuestPhysAddr};
 
 /// Lock order: this, then the memory's.
@@ -90,7 +91,13 @@ impl Domain {
     ) -> Result<(), DomainError> {
         let requester = self.requester;
         with_unit(|unit| {
-            with_tables(|memory| unit.map(memory, requester, iova, pages, permissions))
+            with_tables(|memory| {
+                let scarce = TableMemory {
+                    map: memory.map,
+                    frames: &mut ScarceFrames(memory.frames),
+                };
+                unit.map(scarce, requester, iova, pages, permissions)
+            })
         })
     }
 
