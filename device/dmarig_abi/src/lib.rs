@@ -14,6 +14,7 @@ pub mod guest_phys;
 pub mod iova;
 pub mod mailbox;
 pub mod operation;
+pub mod operation_adapter;
 pub mod operation_kmdf;
 pub mod operation_kmdf_io;
 pub mod operation_kmdf_transaction;

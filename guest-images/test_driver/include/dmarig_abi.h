@@ -609,6 +609,45 @@
 // Size of a result without its data.
 #define DMARIG_OPERATION_RESULT_SIZE_BYTES 80
 
+// GetDmaAdapterInfo of adapter `a` with Version `arg[0]`; data = the DMA_ADAPTER_INFO that the call left (0x58
+// bytes).
+#define DMARIG_OP_ADAPTER_INFO 259
+
+// GetDmaDomain of adapter `a`: `value[0]` = the handle.
+#define DMARIG_OP_DOMAIN_GET 260
+
+// JoinDmaDomain of adapter `a`, handle `arg[0]`.
+#define DMARIG_OP_DOMAIN_JOIN 261
+
+// LeaveDmaDomain of adapter `a`.
+#define DMARIG_OP_DOMAIN_LEAVE 262
+
+// FlushDmaBuffer of adapter `a`, MDL `b`, ReadOperation `arg[0]`.
+#define DMARIG_OP_FLUSH_DMA_BUFFER 263
+
+// AllocateDomainCommonBuffer(adapter `a`): `arg[0]` length, `arg[1]` the domain's handle, `arg[2]` maximum (with
+// `OP_FLAG_MAXIMUM`), `arg[3]` low half Flags, high half cache type (with `OP_FLAG_CACHE_TYPE`), `arg[4]` node.
+// Slot `dst` = buffer.
+#define DMARIG_OP_BUFFER_ALLOCATE_DOMAIN 277
+
+// AllocateCommonBufferVector(adapter `a`): `arg[0]` bytes of an element, `arg[1]` lowest and `arg[2]` highest
+// logical address, `arg[3]` low half Flags, high half cache type, `arg[4]` low half elements (at most
+// `VECTOR_MAX_ELEMENTS`), high half node. Slot `dst` = vector.
+#define DMARIG_OP_VECTOR_ALLOCATE 278
+
+// GetCommonBufferFromVectorByIndex of vector `a`, index `arg[0]`. Slot `dst` = buffer, which `OP_BUFFER_FREE` frees
+// by FreeCommonBufferFromVector.
+#define DMARIG_OP_VECTOR_GET 279
+
+// FreeCommonBufferFromVector of vector `a`, index `arg[0]`, whatever the driver knows of it.
+#define DMARIG_OP_VECTOR_FREE_ELEMENT 280
+
+// FreeCommonBufferVector of vector `a`; elements that live are freed first, except with `OP_FLAG_OVERRIDE`.
+#define DMARIG_OP_VECTOR_FREE 281
+
+// Most elements of a vector that a program may ask for.
+#define DMARIG_VECTOR_MAX_ELEMENTS 64
+
 // WdfDmaEnablerCreate for DUT `a`; data = WDF_DMA_ENABLER_CONFIG (0x50 bytes), then, with
 // [`KMDF_FLAG_ATTRIBUTES`], WDF_OBJECT_ATTRIBUTES (0x38). Slot `dst` = object.
 #define DMARIG_OP_KMDF_ENABLER_CREATE 512

@@ -71,6 +71,14 @@ _Static_assert(offsetof(DMA_EXTENDED_CONFIGURATION, u.LogicalAddressLimits.Maxim
                "MaximumAddress");
 _Static_assert(offsetof(DMA_EXTENDED_CONFIGURATION, u.SubSection.Length) == 0x10, "Length");
 
+/* DMA_ADAPTER_INFO in its longest form, 0x58 bytes; version 1 begins at 4. */
+typedef struct dma_adapter_info_union {
+    ULONG Version;
+    ULONG Words[21];
+} DMA_ADAPTER_INFO_UNION;
+
+_Static_assert(sizeof(DMA_ADAPTER_INFO_UNION) == 0x58, "DMA_ADAPTER_INFO");
+
 typedef struct dma_operations_v3 DMA_OPERATIONS_V3;
 
 /* DMA_ADAPTER: the public head of a larger object. */
@@ -159,7 +167,7 @@ struct dma_operations_v3 {
      ULONG buffer_length);
     NTSTATUS(NTAPI *BuildMdlFromScatterGatherList)
     (DMA_ADAPTER_V3 *adapter, DMA_LIST *list, PMDL original, PMDL *target);
-    PVOID GetDmaAdapterInfo;
+    NTSTATUS(NTAPI *GetDmaAdapterInfo)(DMA_ADAPTER_V3 *adapter, DMA_ADAPTER_INFO_UNION *info);
     NTSTATUS(NTAPI *GetDmaTransferInfo)
     (DMA_ADAPTER_V3 *adapter, PMDL mdl, ULONGLONG offset, ULONG length, BOOLEAN write_only,
      DMA_TRANSFER_NEEDS *info);
@@ -191,19 +199,27 @@ struct dma_operations_v3 {
      BOOLEAN write_to_device);
     VOID(NTAPI *FreeAdapterObject)(DMA_ADAPTER_V3 *adapter, ULONG action);
     NTSTATUS(NTAPI *CancelMappedTransfer)(DMA_ADAPTER_V3 *adapter, PVOID transfer_context);
-    PVOID AllocateDomainCommonBuffer;
-    PVOID FlushDmaBuffer;
-    PVOID JoinDmaDomain;
-    PVOID LeaveDmaDomain;
-    PVOID GetDmaDomain;
+    NTSTATUS(NTAPI *AllocateDomainCommonBuffer)
+    (DMA_ADAPTER_V3 *adapter, HANDLE domain, PHYSICAL_ADDRESS *maximum_address, ULONG length,
+     ULONG flags, MEMORY_CACHING_TYPE *cache_type, ULONG preferred_node,
+     PHYSICAL_ADDRESS *logical_address, PVOID *virtual_address);
+    NTSTATUS(NTAPI *FlushDmaBuffer)(DMA_ADAPTER_V3 *adapter, PMDL mdl, BOOLEAN read_operation);
+    NTSTATUS(NTAPI *JoinDmaDomain)(DMA_ADAPTER_V3 *adapter, HANDLE domain);
+    NTSTATUS(NTAPI *LeaveDmaDomain)(DMA_ADAPTER_V3 *adapter);
+    HANDLE(NTAPI *GetDmaDomain)(DMA_ADAPTER_V3 *adapter);
     PVOID(NTAPI *AllocateCommonBufferWithBounds)
     (DMA_ADAPTER_V3 *adapter, PHYSICAL_ADDRESS *minimum_address, PHYSICAL_ADDRESS *maximum_address,
      ULONG length, ULONG flags, MEMORY_CACHING_TYPE *cache_type, ULONG preferred_node,
      PHYSICAL_ADDRESS *logical_address);
-    PVOID AllocateCommonBufferVector;
-    PVOID GetCommonBufferFromVectorByIndex;
-    PVOID FreeCommonBufferFromVector;
-    PVOID FreeCommonBufferVector;
+    NTSTATUS(NTAPI *AllocateCommonBufferVector)
+    (DMA_ADAPTER_V3 *adapter, PHYSICAL_ADDRESS low_address, PHYSICAL_ADDRESS high_address,
+     MEMORY_CACHING_TYPE cache_type, ULONG ideal_node, ULONG flags, ULONG number_of_elements,
+     ULONGLONG size_of_elements, PVOID *vector);
+    VOID(NTAPI *GetCommonBufferFromVectorByIndex)
+    (DMA_ADAPTER_V3 *adapter, PVOID vector, ULONG index, PVOID *virtual_address,
+     PHYSICAL_ADDRESS *logical_address);
+    VOID(NTAPI *FreeCommonBufferFromVector)(DMA_ADAPTER_V3 *adapter, PVOID vector, ULONG index);
+    VOID(NTAPI *FreeCommonBufferVector)(DMA_ADAPTER_V3 *adapter, PVOID vector);
     NTSTATUS(NTAPI *CreateCommonBufferFromMdl)
     (DMA_ADAPTER_V3 *adapter, PMDL mdl, const DMA_EXTENDED_CONFIGURATION *configurations,
      ULONG count, PHYSICAL_ADDRESS *logical_address);

@@ -31,6 +31,12 @@ void memory_release(struct slot *slot);
 
 /* ops_buffer.c */
 bool buffer_release(struct slot *slot);
+/* Both slots of an operation that makes a buffer or vector; NULL when one is wrong. */
+struct slot *adapter_for_new_buffer(const struct operation_call *call);
+/* Puts a buffer into its slot. */
+struct buffer_object *keep_buffer(const struct operation_call *call, struct slot *adapter,
+                                  PVOID virtual_address, PHYSICAL_ADDRESS logical_address,
+                                  uint32_t length);
 struct cpu_view buffer_view(struct slot *slot);
 
 /* ops_adapter.c */
@@ -48,6 +54,11 @@ void context_release(struct slot *slot);
 
 /* ops_ring.c */
 void ring_release(struct slot *slot);
+
+/* ops_vector.c */
+void vector_release(struct slot *slot);
+/* Frees the element that is in a buffer's slot. False when its vector or adapter is gone. */
+bool vector_element_release(const struct buffer_object *buffer);
 
 /* transfer.c: one request to a channel. */
 struct transfer {
@@ -86,6 +97,20 @@ uint16_t op_forget(struct operation_call *call);
 uint16_t op_adapter_open(struct operation_call *call);
 uint16_t op_adapter_put(struct operation_call *call);
 uint16_t op_adapter_alignment(struct operation_call *call);
+uint16_t op_adapter_info(struct operation_call *call);
+
+/* ops_domain.c */
+uint16_t op_domain_get(struct operation_call *call);
+uint16_t op_domain_join(struct operation_call *call);
+uint16_t op_domain_leave(struct operation_call *call);
+uint16_t op_flush_dma_buffer(struct operation_call *call);
+uint16_t op_buffer_allocate_domain(struct operation_call *call);
+
+/* ops_vector.c */
+uint16_t op_vector_allocate(struct operation_call *call);
+uint16_t op_vector_get(struct operation_call *call);
+uint16_t op_vector_free_element(struct operation_call *call);
+uint16_t op_vector_free(struct operation_call *call);
 
 /* ops_buffer.c */
 uint16_t op_buffer_allocate(struct operation_call *call);

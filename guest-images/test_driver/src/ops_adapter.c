@@ -77,3 +77,28 @@ uint16_t op_adapter_alignment(struct operation_call *call)
     call->result->value[0] = adapter->DmaOperations->GetDmaAlignment(adapter);
     return DMARIG_OUTCOME_DONE;
 }
+
+uint16_t op_adapter_info(struct operation_call *call)
+{
+    struct slot *slot = slot_find(&g_driver.slots, call->operation->a, SLOT_ADAPTER);
+    if (slot == NULL) {
+        return DMARIG_OUTCOME_BAD_SLOT;
+    }
+    if (call->operation->arg[0] > UINT32_MAX) {
+        return DMARIG_OUTCOME_BAD_ARGUMENT;
+    }
+    DMA_ADAPTER_V3 *adapter = adapter_of(slot);
+    DMA_OPERATIONS_V3 *operations = adapter->DmaOperations;
+    if (!DMA_HAS_MEMBER(slot->object.adapter.requested_version, operations, GetDmaAdapterInfo)) {
+        return DMARIG_OUTCOME_MEMBER_MISSING;
+    }
+    DMA_ADAPTER_INFO_UNION info;
+    memset(&info, 0, sizeof(info));
+    info.Version = (ULONG)call->operation->arg[0];
+    call->result->status = (uint32_t)operations->GetDmaAdapterInfo(adapter, &info);
+    uint8_t *reply = operation_reply(call, sizeof(info));
+    if (reply != NULL) {
+        memcpy(reply, &info, sizeof(info));
+    }
+    return DMARIG_OUTCOME_DONE;
+}

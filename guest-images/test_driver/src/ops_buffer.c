@@ -1,8 +1,7 @@
 /* Operations on common buffers. */
 #include "front.h"
 
-/* Both slots of an operation that makes a buffer; NULL when one is wrong. */
-static struct slot *adapter_for_new_buffer(const struct operation_call *call)
+struct slot *adapter_for_new_buffer(const struct operation_call *call)
 {
     if (!slot_is_free(&g_driver.slots, call->operation->dst)) {
         return NULL;
@@ -10,10 +9,9 @@ static struct slot *adapter_for_new_buffer(const struct operation_call *call)
     return slot_find(&g_driver.slots, call->operation->a, SLOT_ADAPTER);
 }
 
-/* Puts a buffer into its slot. */
-static struct buffer_object *keep_buffer(const struct operation_call *call, struct slot *adapter,
-                                         PVOID virtual_address, PHYSICAL_ADDRESS logical_address,
-                                         uint32_t length)
+struct buffer_object *keep_buffer(const struct operation_call *call, struct slot *adapter,
+                                  PVOID virtual_address, PHYSICAL_ADDRESS logical_address,
+                                  uint32_t length)
 {
     struct slot *slot = slot_take(&g_driver.slots, call->operation->dst, SLOT_BUFFER);
     struct buffer_object *buffer = &slot->object.buffer;
@@ -241,6 +239,9 @@ bool buffer_release(struct slot *slot)
     if (buffer.framework != NULL) {
         front_delete_object(buffer.framework);
         return true;
+    }
+    if (buffer.vector.generation != 0) {
+        return vector_element_release(&buffer);
     }
     if (adapter == NULL) {
         /* Its adapter was put before it: nobody is left who could free it. */

@@ -6,7 +6,8 @@
  * adapters, MDLs describe memory, partial MDLs their source (which is older), adapters may be an
  * enabler's, framework objects lie below older ones. */
 static const enum slot_kind release_order[] = {
-    SLOT_REQUEST, SLOT_SENT, SLOT_TRANSACTION, SLOT_RING,   SLOT_BUFFER, SLOT_CONTEXT,
+    SLOT_REQUEST, SLOT_SENT, SLOT_TRANSACTION, SLOT_RING,   SLOT_BUFFER, SLOT_VECTOR,
+    SLOT_CONTEXT,
     SLOT_MDL,     SLOT_MEMORY, SLOT_ADAPTER, SLOT_OBJECT,
 };
 
@@ -23,6 +24,9 @@ static void release(struct slot *slot)
         break;
     case SLOT_CONTEXT:
         context_release(slot);
+        break;
+    case SLOT_VECTOR:
+        vector_release(slot);
         break;
     case SLOT_MDL:
         mdl_release(slot);
@@ -65,6 +69,9 @@ static uint32_t dut_of(const struct slot *slot)
         return adapter != NULL ? adapter->object.adapter.dut : UINT32_MAX;
     case SLOT_BUFFER:
         adapter = slot_resolve(&g_driver.slots, slot->object.buffer.adapter, SLOT_ADAPTER);
+        return adapter != NULL ? adapter->object.adapter.dut : UINT32_MAX;
+    case SLOT_VECTOR:
+        adapter = slot_resolve(&g_driver.slots, slot->object.vector.adapter, SLOT_ADAPTER);
         return adapter != NULL ? adapter->object.adapter.dut : UINT32_MAX;
     default:
         return UINT32_MAX;

@@ -23,6 +23,7 @@ enum slot_kind {
     SLOT_CONTEXT, /* a DMA transfer context */
     SLOT_CHANNEL,
     SLOT_LIST,
+    SLOT_VECTOR,
 };
 
 /* What a framework object is; KMDF only. */
@@ -61,6 +62,8 @@ struct buffer_object {
     uint32_t length;
     bool cache_enabled;
     bool imaginary; /* a sabotage reported it, the system never made it */
+    struct slot_reference vector; /* whose element it is, else nothing */
+    uint32_t index;               /* in that vector */
 };
 
 struct memory_object {
@@ -93,6 +96,15 @@ struct ring_object {
     uint32_t head;       /* next completion entry to read */
     uint32_t phase;      /* its expected phase bit */
     uint64_t next_tag;
+};
+
+/* A vector of common buffers. */
+struct vector_object {
+    struct slot_reference adapter;
+    void *vector;
+    uint64_t live; /* a bit for each element that is not freed */
+    uint32_t element_length;
+    uint32_t elements;
 };
 
 /* An object of the framework, a request of it, or one that was sent to it. */
@@ -138,6 +150,7 @@ struct slot {
         struct framework_object framework;
         struct context_object context;
         struct request_object request;
+        struct vector_object vector;
     } object;
 };
 

@@ -23,6 +23,7 @@ const MODULES: [&str; 10] = [
     "completion",
     "mailbox",
     "operation",
+    "operation_adapter",
     "operation_kmdf",
     "operation_kmdf_io",
     "operation_transfer",
