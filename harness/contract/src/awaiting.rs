@@ -13,15 +13,7 @@ const CODE_INTEGRITY: &str = "it belongs to code integrity checking, which nt do
 /// Rule and reason, in the order of the catalogue.
 #[rustfmt::skip]
 const AWAITING: &[(&str, &str)] = &[
-    ("GA-1", WDM),
-    ("GA-5", WDM),
-    ("AI-1", WDM),
     ("AC-10", WDM),
-    ("CM-22", WDM),
-    ("DD-1", WDM),
-    ("DD-2", WDM),
-    ("DD-3", WDM),
-    ("DD-4", WDM),
     ("DD-5", WDM),
     ("MD-10", WDM),
     ("MD-11", WDM),

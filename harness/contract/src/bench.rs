@@ -6,6 +6,7 @@ mod exercise;
 mod framework;
 mod mdl;
 mod packet;
+mod resources;
 mod verdict;
 
 use dmarig_abi::Iova;

@@ -1,8 +1,10 @@
 //! The suites: which cases exist, in the order they run.
 
 mod adapter;
+mod adapter_info;
 mod allocate;
 mod allocate_with_bounds;
+mod early;
 mod from_mdl;
 mod from_mdl_combined;
 mod from_mdl_configs;
@@ -11,12 +13,15 @@ mod from_mdl_sources;
 mod high_memory;
 mod kmdf;
 mod large;
+mod low_resources;
 mod mdl;
 mod misuse;
+mod released;
 mod transfer_lists;
 mod transfer_lists_ex;
 mod transfer_maps;
 mod transfer_profiles;
+mod vector;
 
 use crate::case::Case;
 use crate::rig::Remapping;
@@ -56,12 +61,20 @@ pub const SUITES: &[Suite] = &[
             from_mdl_lifetime::CASES,
             allocate::CASES,
             allocate_with_bounds::CASES,
+            low_resources::CASES,
         ],
     },
     Suite {
         name: "common-buffer-deep",
-        title: "what takes long or boots of its own: large buffers, very many",
-        lists: &[large::CASES, high_memory::CASES],
+        title: "what takes long or boots of its own: large buffers, high memory, domains, vectors, early contexts",
+        lists: &[
+            adapter_info::CASES,
+            vector::CASES,
+            large::CASES,
+            high_memory::CASES,
+            early::CASES,
+            released::CASES,
+        ],
     },
     Suite {
         name: "kmdf",

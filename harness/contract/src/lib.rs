@@ -46,5 +46,5 @@ pub use rule::{Certainty, FAMILIES, Family, Rule, rule, rules};
 pub use severity::Severity;
 pub use step::{
     Action, Bytes, Completion, Creation, Deferred, FreedAs, QueueMode, Request, RequestForm,
-    Routine, Step, StepResult, Transfer, TransferMode,
+    Routine, Step, StepResult, Transfer, TransferMode, VectorRequest,
 };

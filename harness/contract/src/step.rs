@@ -1,5 +1,6 @@
 //! [`Step`]: one operation of the driver with its data, built by name; [`StepResult`]: what came back.
 
+mod adapter;
 mod allocation;
 mod kmdf;
 mod kmdf_io;
@@ -15,6 +16,7 @@ use crate::device_description::DeviceDescription;
 use crate::extended_config::ExtendedConfig;
 use crate::nt_status::NtStatus;
 
+pub use adapter::VectorRequest;
 pub use allocation::Routine;
 pub use kmdf::Creation;
 pub use kmdf_io::{Deferred, QueueMode, Request};

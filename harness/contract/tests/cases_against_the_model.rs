@@ -244,3 +244,31 @@ fn overlooked_configurations_are_red() {
         );
     }
 }
+
+#[test]
+fn mapping_left_by_a_call_that_ran_out_of_memory_is_red() {
+    let ids = [
+        "CM-22/each-allocation",
+        "CM-22/fresh-tables",
+        "AX-1/low-resources",
+    ];
+    check(
+        Remapping::On,
+        Fault::LeakOnFailure,
+        &ids,
+        "that ran out at allocation",
+    );
+}
+
+#[test]
+fn other_status_where_memory_ran_out_is_red() {
+    for mode in [Remapping::On, Remapping::Off] {
+        let ids = ["CM-22/each-allocation"];
+        check(
+            mode,
+            Fault::WrongFailure,
+            &ids,
+            "expected STATUS_INSUFFICIENT_RESOURCES or NULL, seen STATUS_INVALID_PARAMETER",
+        );
+    }
+}

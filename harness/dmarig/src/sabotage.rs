@@ -65,6 +65,11 @@ pub const SABOTAGES: &[Sabotage] = &[
         place: Place::Guest,
     },
     Sabotage {
+        name: "nt-leak-on-failure",
+        title: "nt leaves the mapping of a call that runs out of memory behind it",
+        place: Place::Guest,
+    },
+    Sabotage {
         name: "driver-false-success",
         title: "the driver reports success for a call that was refused",
         place: Place::Guest,

@@ -78,7 +78,7 @@ impl Bench<'_> {
 
     /// Every page of the buffer is mapped to its frame with the right permission; with remapping
     /// nothing else changed, without it nothing changed at all.
-    pub(super) fn check_mapped(&mut self, buffer: &Buffer, writable: bool) -> Result<(), CaseEnd> {
+    pub(crate) fn check_mapped(&mut self, buffer: &Buffer, writable: bool) -> Result<(), CaseEnd> {
         self.check_mapped_in(buffer, writable, PAGE_SIZE)
     }
 

@@ -7,6 +7,9 @@ use super::{Fault, Model, PAGE, Target, mismatch};
 
 const INVALID_PARAMETER: u32 = 0xC000_000D;
 const NOT_SUPPORTED: u32 = 0xC000_00BB;
+const INSUFFICIENT_RESOURCES: u32 = 0xC000_009A;
+/// Allocations of a call besides one for each page.
+const FIXED_ALLOCATIONS: usize = 3;
 
 #[derive(Clone, Debug)]
 pub struct Mdl {
@@ -93,6 +96,10 @@ impl Model {
             _ => 32,
         };
         if !(24..=64).contains(&width) && !self.is(Fault::AnyWidth) {
+            result.result.outcome = op::OUTCOME_NULL;
+            return;
+        }
+        if self.strikes() || self.strikes() {
             result.result.outcome = op::OUTCOME_NULL;
             return;
         }
@@ -226,9 +233,36 @@ impl Model {
         let iova = self
             .place(&pfns, width, configs.limits)
             .ok_or(INVALID_PARAMETER)?;
+        if (0..pfns.len() + FIXED_ALLOCATIONS).any(|_| self.strikes()) {
+            return Err(self.failure());
+        }
         let (read, write) = (configs.access != 1, configs.access != 0);
         self.map(iova, &pfns, read, write || self.is(Fault::MapReadWrite));
-        Ok(Buffer { iova, pfns })
+        self.keep(Buffer { iova, pfns })
+    }
+
+    /// The bookkeeping behind the mapping may run out of memory, too.
+    fn keep(&mut self, buffer: Buffer) -> Result<Buffer, u32> {
+        if !self.strikes() {
+            return Ok(buffer);
+        }
+        if !self.is(Fault::LeakOnFailure) {
+            self.unmap(&buffer);
+        }
+        Err(self.failure())
+    }
+
+    fn failure(&self) -> u32 {
+        if self.is(Fault::WrongFailure) {
+            return INVALID_PARAMETER;
+        }
+        INSUFFICIENT_RESOURCES
+    }
+
+    fn unmap(&mut self, buffer: &Buffer) {
+        for index in 0..buffer.pfns.len() as u64 {
+            self.mappings.remove(&(buffer.iova + index * PAGE));
+        }
     }
 
     /// The frames that a buffer over this MDL covers, or why there can be none.
@@ -350,8 +384,16 @@ impl Model {
         };
         match self.place(&pfns, width, limits) {
             None => result.result.outcome = op::OUTCOME_NULL,
+            Some(_) if (0..FIXED_ALLOCATIONS).any(|_| self.strikes()) => {
+                result.result.outcome = op::OUTCOME_NULL;
+            }
             Some(iova) => {
                 self.map(iova, &pfns, true, true);
+                let buffer = Buffer { iova, pfns };
+                let Ok(Buffer { pfns, .. }) = self.keep(buffer) else {
+                    result.result.outcome = op::OUTCOME_NULL;
+                    return;
+                };
                 let skew = if self.is(Fault::Misaligned) { 0x10 } else { 0 };
                 result.result.logical_address = iova + skew;
                 result.result.virtual_address = 0xffff_9000_0000_0000 + iova;
@@ -368,9 +410,7 @@ impl Model {
         if self.is(Fault::LeaveMapping) {
             return;
         }
-        for index in 0..buffer.pfns.len() as u64 {
-            self.mappings.remove(&(buffer.iova + index * PAGE));
-        }
+        self.unmap(&buffer);
     }
 
     fn cpu(&mut self, o: &op::Operation, result: &mut StepResult) {

@@ -46,6 +46,10 @@ pub enum Fault {
     Misaligned,
     /// Configurations of unknown types and limits that cannot be met are overlooked.
     IgnoreConfigs,
+    /// A call that runs out of memory at the end leaves its mapping.
+    LeakOnFailure,
+    /// A call that runs out of memory reports another status.
+    WrongFailure,
     /// The bounds of an allocation are ignored.
     IgnoreBounds,
     /// The device raises no interrupt.
@@ -71,6 +75,9 @@ pub struct Model {
     pub next_iova: u64,
     epoch: u64,
     faults: Vec<IommuFault>,
+    /// Allocations up to and with the one that fails on order; 0 for none.
+    scarce: u64,
+    has_struck: bool,
 }
 
 impl Model {
@@ -84,11 +91,21 @@ impl Model {
             next_iova: 0x100_0000_0000,
             epoch: 1,
             faults: Vec::new(),
+            scarce: 0,
+            has_struck: false,
         }
     }
 
     pub fn is(&self, fault: Fault) -> bool {
         self.fault == Some(fault)
+    }
+
+    /// Whether the allocation that comes now must fail.
+    pub fn strikes(&mut self) -> bool {
+        let is_it = self.scarce == 1;
+        self.scarce = self.scarce.saturating_sub(1);
+        self.has_struck |= is_it;
+        is_it
     }
 
     fn translate(&self, iova: u64) -> Option<Target> {
@@ -206,9 +223,25 @@ impl Rig for Model {
     }
 
     fn command(&mut self, line: &str) -> Result<NtStatus, RigError> {
-        Err(RigError(format!(
-            "the model takes no order, such as {line}"
-        )))
+        const NOT_FOUND: NtStatus = NtStatus(0xC000_0225);
+        match line.strip_prefix("low-resources ") {
+            Some("end") => {
+                self.scarce = 0;
+                let has_struck = std::mem::take(&mut self.has_struck);
+                Ok(if has_struck {
+                    NtStatus::SUCCESS
+                } else {
+                    NOT_FOUND
+                })
+            }
+            Some(number) => {
+                self.scarce = number.parse().expect("a number");
+                Ok(NtStatus::SUCCESS)
+            }
+            None => Err(RigError(format!(
+                "the model takes no order, such as {line}"
+            ))),
+        }
     }
 
     fn run(&mut self, _context: u16, steps: &[Step]) -> Result<Vec<StepResult>, RigError> {
