@@ -47,12 +47,6 @@ impl MdlSource {
         self.length_bytes
     }
 
-    /// Slot of the memory that it describes.
-    pub(crate) fn memory(&self) -> u32 {
-        let none = dmarig_abi::operation::SLOT_NONE;
-        self.canaries.map_or(none, |canaries| canaries.memory)
-    }
-
     /// Frames behind a byte range of the chain, or `None` where they are not known.
     pub(crate) fn frames(&self, offset: u64, length_bytes: u64) -> Option<Vec<u64>> {
         let first = usize::try_from(offset / PAGE_SIZE).ok()?;

@@ -16,6 +16,8 @@ fn freed_by_its_own_address(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.locked_mdl(2)?;
     bench.create_ok(adapter, &source, None)?;
-    let memory = source.memory();
+    let memory = source
+        .memory()
+        .expect("a locked MDL of the bench describes memory of its own");
     bench.run_one(Step::memory_free(memory)).map(drop)
 }
