@@ -17,7 +17,7 @@ use dmarig_abi::{
 use crate::paths;
 
 /// Modules of the ABI crate that hold constants or structures for C.
-const MODULES: [&str; 10] = [
+const MODULES: [&str; 11] = [
     "registers",
     "descriptor",
     "completion",
