@@ -15,6 +15,8 @@ use crate::ntoskrnl::status::{self, NtStatus};
 
 /// MDLs of a chain that are followed.
 const MAX_CHAIN: usize = 4096;
+/// Transfers of a transaction that are looked at before the first of them.
+const MAX_TRANSFERS_CHECKED: u64 = 4096;
 const PAGE_BYTES: u64 = 0x1000;
 
 pub(super) static KIND: Kind = Kind {
@@ -210,7 +212,9 @@ pub(super) fn initialize(
 /// That the chain has the bytes, and that every transfer of them fits the device.
 fn check_bytes(record: &Transaction, enabler: &Enabler) -> Result<(), NtStatus> {
     let end = record.offset.checked_add(record.len);
-    if end.is_none_or(|end| end > chain_bytes(record.mdl)) {
+    // The framework hands lengths on as ULONG.
+    let fits = u32::try_from(record.len).is_ok();
+    if !fits || end.is_none_or(|end| end > chain_bytes(record.mdl)) {
         return Err(status::INVALID_PARAMETER);
     }
     if record.is_single {
@@ -219,15 +223,26 @@ fn check_bytes(record: &Transaction, enabler: &Enabler) -> Result<(), NtStatus> 
     if !enabler.request.profile.is_scatter_gather() {
         return Ok(());
     }
-    let mut done = 0;
-    while done < record.len {
-        let len = record.maximum.max(1).min(record.len - done);
-        if pages(record.mdl, record.offset + done, len) > enabler.maximum_elements {
-            return Err(status::WDF_TOO_FRAGMENTED);
-        }
-        done += len;
+    if is_too_fragmented(record, enabler.maximum_elements) {
+        return Err(status::WDF_TOO_FRAGMENTED);
     }
     Ok(())
+}
+
+/// Whether a transfer of the transaction needs more elements than there may be.
+///
+/// A driver may ask for billions of transfers of one byte. Those behind the ones that are looked at here are
+/// looked at when their turn comes.
+fn is_too_fragmented(record: &Transaction, maximum_elements: u64) -> bool {
+    let step = record.maximum.max(1);
+    let mut starts = (0..MAX_TRANSFERS_CHECKED).map_while(|number| {
+        let start = step.checked_mul(number)?;
+        (start < record.len).then_some(start)
+    });
+    starts.any(|start| {
+        let len = step.min(record.len - start);
+        pages(record.mdl, record.offset.saturating_add(start), len) > maximum_elements
+    })
 }
 
 /// The MDLs of a chain: address, bytes before it in the chain, header.

@@ -108,6 +108,22 @@ fn chain_that_points_to_itself_ends() {
 }
 
 #[test]
+fn too_many_elements_are_found_in_any_of_the_first_transfers() {
+    let mdl = chain_of(&[(0xFFF, 4), (0x2_0000, 4)]);
+    assert!(is_too_fragmented(&over(mdl, 8, 8), 2));
+    assert!(!is_too_fragmented(&over(mdl, 8, 8), 3));
+    assert!(!is_too_fragmented(&over(mdl, 8, 1), 1));
+    assert!(is_too_fragmented(&over(mdl, 8, 2), 1));
+}
+
+#[test]
+fn billions_of_transfers_over_a_chain_without_end_are_not_walked() {
+    let mdl = chain_of(&[(0x1000, u32::MAX)]);
+    shared::<Mdl>(mdl).next.set(mdl as *const Mdl);
+    assert!(!is_too_fragmented(&over(mdl, u64::MAX, 1), 1));
+}
+
+#[test]
 #[should_panic(expected = "bug check 0x10d [\n    0x8")]
 fn wrong_state_is_a_bug_check() {
     let enabler = object::create(&KIND, &Attributes::NONE, None).expect("memory");
