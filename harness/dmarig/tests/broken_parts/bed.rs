@@ -84,7 +84,7 @@ impl Bed {
                 "--timeout",
                 "20",
             ])
-            .args(["--filter", "CM-4/*", "--filter", "CM-5/*"])
+            .args(["--filter", "CM-4/unmapped-mdl", "--filter", "CM-5/*"])
             .arg("--out")
             .arg(self.path("out"))
             .arg("--qemu")

@@ -163,7 +163,7 @@ fn guest_leaks() -> Result<(), Failed> {
     check(
         "leak",
         1,
-        &["after the driver was unloaded, 2 MDLs are left"],
+        &["after the driver was unloaded, 2 mdls are left"],
     )
 }
 
