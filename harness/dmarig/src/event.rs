@@ -4,10 +4,14 @@
 //! The stream is versioned ([`SCHEMA_VERSION`]); its JSON schema lies in `schema/events.json` and a
 //! test compares it with these types.
 
+mod buffer_history;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+
+pub use buffer_history::{BufferAccess, BufferHistory, BufferViolation, DeclaredBuffer};
 
 /// Version of the stream. Raised when a consumer of the old one would go wrong.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -265,6 +269,9 @@ pub struct CaseResult {
     pub duration_ms: f64,
     /// Facts for the record.
     pub observations: Vec<String>,
+    /// What the device's ledger held, if the guest stopped under the case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub buffer_history: Option<BufferHistory>,
 }
 
 /// How a case ended.

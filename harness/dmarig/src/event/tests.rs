@@ -41,6 +41,7 @@ fn record_is_one_flat_object() {
             },
             duration_ms: 1.5,
             observations: Vec::new(),
+            buffer_history: None,
         }),
     };
     insta::assert_json_snapshot!(record);

@@ -127,6 +127,14 @@ impl<W: Write> HumanReport<W> {
                 text.push_str(&reason.replace('\n', "\n          "));
             }
         }
+        if let Some(history) = &result.buffer_history
+            && result.verdict.is_red()
+        {
+            for line in history.lines() {
+                text.push_str("\n          ");
+                text.push_str(&line);
+            }
+        }
         text
     }
 

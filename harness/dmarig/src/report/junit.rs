@@ -98,8 +98,12 @@ fn test_case(result: &CaseResult, classname: &str) -> TestCase {
     case.set_time(duration(result));
     case.add_property(("rule", result.rule.as_str()));
     case.add_property(("title", result.title.as_str()));
-    if !result.observations.is_empty() {
-        case.set_system_out(result.observations.join("\n"));
+    let mut lines = result.observations.clone();
+    if let Some(history) = &result.buffer_history {
+        lines.extend(history.lines());
+    }
+    if !lines.is_empty() {
+        case.set_system_out(lines.join("\n"));
     }
     case
 }

@@ -16,6 +16,7 @@ use qemu::console::Tap;
 use super::crew::Crew;
 use super::ending::Ending;
 use super::farewell::Farewell;
+use super::history;
 use super::journal::Journal;
 use super::machine::{Machine, StartError};
 use super::run::Plan;
@@ -146,7 +147,11 @@ impl Boot<'_> {
         watch.journal().peak_memory(machine.peak_memory());
         if over != Over::WorkDone {
             let ending = resolve(over, &watch, &mut machine);
-            let culprit = watch.blame(&ending, Instant::now());
+            let now = Instant::now();
+            let history = watch
+                .words_of_stop(&ending)
+                .map(|words| history::read(machine.control_socket(), &words));
+            let culprit = watch.blame(&ending, history, now);
             machine.kill();
             let ending = dismiss(crew, &mut watch, &happenings)
                 .err()

@@ -193,6 +193,7 @@ impl Farewell<'_, '_> {
             verdict,
             duration_ms: duration.as_secs_f64() * 1000.0,
             observations: Vec::new(),
+            buffer_history: None,
         }
     }
 

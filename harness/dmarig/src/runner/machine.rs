@@ -44,6 +44,7 @@ pub struct Machine {
     // Declared and so dropped first: a QEMU whose device is gone prints a line an access.
     qemu: ChildProcess,
     device: ChildProcess,
+    control: PathBuf,
     qmp: Qmp,
     com1: UnixStream,
     console: Option<Tap>,
@@ -156,6 +157,7 @@ impl Machine {
         let machine = Self {
             qemu,
             device,
+            control: sockets.control,
             qmp,
             com1,
             console: Some(console),
@@ -173,6 +175,11 @@ impl Machine {
             Ok(Some(status)) => Some(Happening::QemuExited(status)),
             Ok(None) | Err(_) => None,
         }
+    }
+
+    /// The control socket of the device process.
+    pub fn control_socket(&self) -> &Path {
+        &self.control
     }
 
     /// The tap of the guest's console; it can be had once.

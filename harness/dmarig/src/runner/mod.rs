@@ -10,6 +10,7 @@ mod crew;
 mod ending;
 mod explore;
 mod farewell;
+mod history;
 mod journal;
 mod machine;
 mod pin;

@@ -247,6 +247,7 @@ impl<'a> Run<'a> {
             },
             duration_ms: 0.0,
             observations: Vec::new(),
+            buffer_history: None,
         });
     }
 
@@ -266,6 +267,7 @@ impl<'a> Run<'a> {
                 },
                 duration_ms: 0.0,
                 observations: Vec::new(),
+                buffer_history: None,
             });
         }
     }

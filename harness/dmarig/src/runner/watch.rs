@@ -18,7 +18,7 @@ use super::journal::{Journal, milliseconds};
 use super::proof::ProofError;
 use super::worker::{SetUpError, WorkerReport};
 use crate::entry::chain;
-use crate::event::{BootEnding, CaseResult, Event, FindingRecord, Verdict};
+use crate::event::{BootEnding, BufferHistory, CaseResult, Event, FindingRecord, Verdict};
 use crate::exit_code::Exit;
 use crate::rig::{Notice, Trouble};
 
@@ -198,8 +198,25 @@ impl<'a> Watch<'a> {
         self.worker_done.then_some(Over::WorkDone)
     }
 
-    /// Gives the running case the boot's ending as its verdict.
-    pub fn blame(&mut self, ending: &Ending, now: Instant) -> Culprit {
+    /// What the guest has said of its stop, if it stopped by itself under a case.
+    pub fn words_of_stop(&self, ending: &Ending) -> Option<String> {
+        self.running_since?;
+        ending.stop.as_ref()?;
+        let finding = self
+            .last_finding
+            .as_ref()
+            .map_or(String::new(), |(_, detail)| format!("\n{detail}"));
+        Some(format!("{}{finding}", ending.detail))
+    }
+
+    /// Gives the running case the boot's ending as its verdict. `history` is what the device knows of
+    /// the buffers concerned.
+    pub fn blame(
+        &mut self,
+        ending: &Ending,
+        history: Option<BufferHistory>,
+        now: Instant,
+    ) -> Culprit {
         let Some(since) = self.running_since.take() else {
             return Culprit::Nobody;
         };
@@ -225,7 +242,12 @@ impl<'a> Watch<'a> {
             };
             Verdict::Broken { reason }
         };
-        self.end_case(verdict, now.saturating_duration_since(since), observations);
+        self.end_case(
+            verdict,
+            now.saturating_duration_since(since),
+            observations,
+            history,
+        );
         if is_expected {
             Culprit::ExpectedStop
         } else {
@@ -347,14 +369,20 @@ impl<'a> Watch<'a> {
                 self.running_since = None;
                 let expected = self.pending.front().and_then(|case| case.stop);
                 let verdict = verdict(&report.outcome, expected);
-                self.end_case(verdict, duration, report.observations);
+                self.end_case(verdict, duration, report.observations, None);
             }
             // The case keeps running until the cause is known: see `blame`.
             Err(error) => self.trouble = Some((broken_rig(&error, trouble), now)),
         }
     }
 
-    fn end_case(&mut self, verdict: Verdict, duration: Duration, observations: Vec<String>) {
+    fn end_case(
+        &mut self,
+        verdict: Verdict,
+        duration: Duration,
+        observations: Vec<String>,
+        buffer_history: Option<BufferHistory>,
+    ) {
         let Some(case) = self.pending.pop_front() else {
             return;
         };
@@ -367,6 +395,7 @@ impl<'a> Watch<'a> {
             verdict,
             duration_ms: duration.as_secs_f64() * 1000.0,
             observations,
+            buffer_history,
         });
     }
 

@@ -1,13 +1,16 @@
 //! A device process that speaks the control protocol and plays the driver, too.
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::exit;
+use std::thread;
 
 use control_api::FunctionName;
-use control_api::ledger::{LedgerPage, Violation, ViolationKind};
-use control_api::request::MailboxCall;
-use control_api::response::{DmaOutcome, DmaStatus, MailboxResponse, Mappings};
+use control_api::ledger::{
+    AccessDirection, AccessPath, AccessRecord, LedgerPage, Violation, ViolationKind,
+};
+use control_api::request::{BufferDirection, MailboxCall};
+use control_api::response::{Buffer, Buffers, DmaOutcome, DmaStatus, MailboxResponse, Mappings};
 use control_api::rpc::{CODE_TIMEOUT, CODE_UNKNOWN_METHOD, Request, Response, RpcError};
 use dmarig_abi::Iova;
 use dmarig_abi::mailbox::{
@@ -22,7 +25,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use super::bed::{is_flag_raised, leave_pid, scenario};
 
-/// Serves one client on the socket that `--control` names.
+/// Serves clients on the socket that `--control` names; the first one's end is the process's.
 pub fn serve() -> ! {
     leave_pid();
     let arguments: Vec<String> = std::env::args().collect();
@@ -32,6 +35,12 @@ pub fn serve() -> ! {
         .expect("--control");
     let listener = UnixListener::bind(socket).expect("bound");
     let (stream, _) = listener.accept().expect("accepted");
+    thread::spawn(move || listener.incoming().flatten().for_each(serve_client));
+    serve_client(stream);
+    exit(0)
+}
+
+fn serve_client(stream: UnixStream) {
     let mut output = stream.try_clone().expect("cloned");
     let mut calls = 0;
     for line in BufReader::new(stream).lines() {
@@ -49,7 +58,6 @@ pub fn serve() -> ! {
             break;
         }
     }
-    exit(0)
 }
 
 /// The answer to a request; none to hold it for ever.
@@ -82,8 +90,13 @@ fn answer(request: &Request, calls: &mut u32) -> Option<Result<Value, RpcError>>
             mappings: Vec::new(),
             next: None,
         }),
+        "buffer.list" if scenario() == "bug-check-silent-ledger" => return None,
+        "buffer.list" => to_json(&Buffers {
+            buffers: vec![buffer()],
+            next: None,
+        }),
         "ledger.read" => to_json(&LedgerPage {
-            records: Vec::new(),
+            records: vec![access()],
             violations: late_violation().into_iter().collect(),
             next: 0,
             more: false,
@@ -93,6 +106,36 @@ fn answer(request: &Request, calls: &mut u32) -> Option<Result<Value, RpcError>>
         "ledger.clear" | "stop" => json!({}),
         other => return Some(Err(RpcError::new(CODE_UNKNOWN_METHOD, other))),
     }))
+}
+
+/// A buffer that a case has declared.
+fn buffer() -> Buffer {
+    Buffer {
+        id: 1,
+        function: FunctionName::DUT0,
+        name: "common buffer 1".into(),
+        iova: Iova::new(0x8000),
+        length: 0x2000,
+        direction: BufferDirection::FromDevice,
+    }
+}
+
+/// What the device did to it.
+fn access() -> AccessRecord {
+    AccessRecord {
+        seq: 5,
+        function: FunctionName::DUT0,
+        channel: Some(0),
+        iova: Iova::new(0x8040),
+        length: 64,
+        direction: AccessDirection::Write,
+        path: AccessPath::Mapped,
+        status: DmaStatus::Success,
+        crc32c: None,
+        epoch_issue: 1,
+        epoch_complete: 1,
+        declared: Some("common buffer 1".into()),
+    }
 }
 
 /// What the device does while its driver is removed.
@@ -114,7 +157,7 @@ fn late_violation() -> Option<Violation> {
 fn call(request: &Request, n_calls: u32) -> Option<Result<Value, RpcError>> {
     if n_calls > 1 {
         match scenario().as_str() {
-            "hold" | "bug-check" | "qemu-dies" => return None,
+            "hold" | "bug-check" | "bug-check-silent-ledger" | "qemu-dies" => return None,
             "hang" => return Some(Err(RpcError::new(CODE_TIMEOUT, "no response"))),
             "malformed" => return Some(Ok(respond(vec![0, 0xff]))),
             "device-dies" => {

@@ -32,7 +32,7 @@ pub fn serve() -> ! {
         r#"@{"event":"boot","remapping":"off","memory_bytes":"0x1","version":"0"}"#,
     );
     match scenario().as_str() {
-        "bug-check" => {
+        "bug-check" | "bug-check-silent-ledger" => {
             thread::sleep(LIFE);
             say(
                 &mut console,

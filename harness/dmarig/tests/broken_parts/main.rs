@@ -39,6 +39,14 @@ fn trials() -> Vec<Trial> {
             guest_hangs,
         ),
         trial("bug_check_is_told_with_code_and_place", guest_bug_checks),
+        trial(
+            "bug_check_is_told_with_the_buffers_history",
+            history_is_told,
+        ),
+        trial(
+            "ledger_that_cannot_be_read_hides_no_bug_check",
+            ledger_is_silent,
+        ),
         trial("death_of_qemu_is_our_bug", qemu_dies),
         trial("death_of_the_device_process_is_our_bug", device_dies),
         trial("malformed_response_breaks_the_case", response_is_malformed),
@@ -125,6 +133,36 @@ fn guest_bug_checks() -> Result<(), Failed> {
         "bug-check",
         1,
         &["bug check 0xe6 (0x26, 0x1, 0x2, 0x3) at dmarig.sys+0x1234"],
+    )
+}
+
+fn history_is_told() -> Result<(), Failed> {
+    let lines = [
+        "the device's ledger, of the declared buffers:",
+        "  common buffer 1: 0x2000 bytes at 0x8000, from_device",
+        "  #5 write of 0x40 bytes at 0x8040, path mapped, success, mapping epoch 1 (common buffer 1)",
+    ];
+    let bed = Bed::new("bug-check");
+    let outcome = bed.run();
+    expect(outcome.exit == Some(1), "exit code", &outcome)?;
+    for line in lines {
+        expect(outcome.output.contains(line), line, &outcome)?;
+        let in_xml = line.replace('\'', "&apos;");
+        expect(outcome.junit.contains(&in_xml), &in_xml, &outcome)?;
+    }
+    let access = r#""accesses":[{"seq":5,"direction":"write","logical_address":"0x8040""#;
+    expect(outcome.events.contains(access), access, &outcome)?;
+    bed.expect_tidy()
+}
+
+fn ledger_is_silent() -> Result<(), Failed> {
+    check(
+        "bug-check-silent-ledger",
+        1,
+        &[
+            "bug check 0xe6 (0x26, 0x1, 0x2, 0x3) at dmarig.sys+0x1234",
+            "the ledger could not be read: buffer.list: no answer of the device within",
+        ],
     )
 }
 

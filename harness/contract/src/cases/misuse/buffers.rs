@@ -1,6 +1,8 @@
 //! Misuse of adapters and common buffers under the verifier; each case ends the guest.
 
-use crate::bench::{Bench, Buffer};
+use dmarig_abi::Iova;
+
+use crate::bench::{Bench, Buffer, MdlSource, Pass};
 use crate::case::Case;
 use crate::cases::{BOTH, OFF, ON};
 use crate::device_description::DeviceDescription;
@@ -49,7 +51,33 @@ pub(super) const CASES: &[Case] = &[
 
 fn buffer(bench: &mut Bench<'_>) -> Result<Buffer, CaseEnd> {
     let adapter = bench.adapter(64)?;
-    bench.allocate_ok(adapter, 0x4000, None, None)
+    allocate_in_use(bench, adapter, 0x4000)
+}
+
+fn allocate_in_use(
+    bench: &mut Bench<'_>,
+    adapter: u32,
+    length_bytes: u64,
+) -> Result<Buffer, CaseEnd> {
+    let buffer = bench.allocate_ok(adapter, length_bytes, None, None)?;
+    in_use(bench, buffer)
+}
+
+fn create_in_use(
+    bench: &mut Bench<'_>,
+    adapter: u32,
+    source: &MdlSource,
+) -> Result<Buffer, CaseEnd> {
+    let buffer = bench.create_ok(adapter, source, None)?;
+    in_use(bench, buffer)
+}
+
+/// The ledger knows the buffer and a write of the device to it, so that the report of the guest's
+/// stop has a history to tell.
+fn in_use(bench: &mut Bench<'_>, buffer: Buffer) -> Result<Buffer, CaseEnd> {
+    bench.declare(&buffer, true, true)?;
+    bench.device_to_cpu(&buffer, Pass::DEFAULT[0], 1)?;
+    Ok(buffer)
 }
 
 fn double_free(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
@@ -61,27 +89,27 @@ fn double_free(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
 fn double_free_from_mdl(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.locked_mdl(2)?;
-    let buffer = bench.create_ok(adapter, &source, None)?;
+    let buffer = create_in_use(bench, adapter, &source)?;
     let free = Step::buffer_free(buffer.slot).keep();
     bench.run(&[free.clone(), free]).map(drop)
 }
 
 fn put_with_buffer(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
-    bench.allocate_ok(adapter, 0x4000, None, None)?;
+    allocate_in_use(bench, adapter, 0x4000)?;
     bench.run_one(Step::adapter_put(adapter).keep()).map(drop)
 }
 
 fn put_with_mdl_buffer(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.contiguous_mdl(2)?;
-    bench.create_ok(adapter, &source, None)?;
+    create_in_use(bench, adapter, &source)?;
     bench.run_one(Step::adapter_put(adapter).keep()).map(drop)
 }
 
 fn tail_by_cpu(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
-    let buffer = bench.allocate_ok(adapter, 5000, None, None)?;
+    let buffer = allocate_in_use(bench, adapter, 5000)?;
     let steps = [
         Step::cpu_touch(buffer.slot, 5000, 0),
         Step::buffer_free(buffer.slot),
@@ -161,7 +189,11 @@ fn unknown_version(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
 }
 
 fn read_after_free(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
-    let buffer = buffer(bench)?;
+    let adapter = bench.adapter(64)?;
+    let buffer = bench.allocate_ok(adapter, 0x4000, None, None)?;
+    let id = bench.declare(&buffer, true, true)?;
+    bench.device_to_cpu(&buffer, Pass::DEFAULT[0], 1)?;
+    bench.undeclare(id)?;
     bench.free(&buffer)?;
     bench.order("iommu-faults unannounced")?;
     bench.read_freed(&buffer)?;
@@ -175,6 +207,16 @@ fn free_as(bench: &mut Bench<'_>, change: fn(&mut FreedAs)) -> Result<(), CaseEn
     let what = "AllocateCommonBufferWithBounds";
     let step = Step::buffer_allocate_with_bounds(slot, adapter, 0x4000, None, None);
     let made = bench.require(what, step)?.result;
+    in_use(
+        bench,
+        Buffer {
+            name: format!("common buffer {slot}"),
+            slot,
+            logical_address: Iova::new(made.logical_address),
+            length_bytes: 0x4000,
+            pfns: None,
+        },
+    )?;
     let mut values = FreedAs {
         length_bytes: 0x4000,
         logical_address: made.logical_address,
@@ -188,28 +230,28 @@ fn free_as(bench: &mut Bench<'_>, change: fn(&mut FreedAs)) -> Result<(), CaseEn
 fn unlocked_before_free(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.locked_mdl(2)?;
-    bench.create_ok(adapter, &source, None)?;
+    create_in_use(bench, adapter, &source)?;
     bench.run_one(Step::mdl_unlock(source.slot)).map(drop)
 }
 
 fn unmapped_before_free(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.locked_mdl(2)?;
-    bench.create_ok(adapter, &source, None)?;
+    create_in_use(bench, adapter, &source)?;
     bench.run_one(Step::mdl_unmap(source.slot)).map(drop)
 }
 
 fn pages_freed_before_free(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.allocated_pages_mdl(2, true)?;
-    bench.create_ok(adapter, &source, None)?;
+    create_in_use(bench, adapter, &source)?;
     bench.run_one(Step::mdl_free_pages(source.slot)).map(drop)
 }
 
 fn memory_freed_before_free(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let source = bench.contiguous_mdl(2)?;
-    bench.create_ok(adapter, &source, None)?;
+    create_in_use(bench, adapter, &source)?;
     let memory = source.memory().expect("a contiguous MDL lies over memory");
     bench.run_one(Step::memory_free(memory)).map(drop)
 }

@@ -24,6 +24,7 @@ fn case(id: &str, verdict: Verdict) -> Event {
         verdict,
         duration_ms: 3.25,
         observations: Vec::new(),
+        buffer_history: None,
     })
 }
 

@@ -15,6 +15,7 @@ fn result(id: &str, remapping: Mode, verdict: Verdict) -> Record {
             verdict,
             duration_ms: 12.5,
             observations: vec!["status 0xc00000bb".into()],
+            buffer_history: None,
         }),
     }
 }

@@ -155,6 +155,7 @@ impl Campaign<'_> {
             verdict,
             duration_ms: end.result.exploring_ms,
             observations: Vec::new(),
+            buffer_history: None,
         });
     }
 }

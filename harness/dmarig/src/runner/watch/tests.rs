@@ -108,7 +108,7 @@ fn bug_check_under_a_case_blames_that_case_and_leaves_the_next() {
     assert_eq!(watch.over(now, None), Some(Over::Qemu(exited(0x23))));
 
     let words = watch.last_words().expect("said").clone();
-    assert_eq!(watch.blame(&words, now), Culprit::Case);
+    assert_eq!(watch.blame(&words, None, now), Culprit::Case);
     // What the worker says when everything was killed changes nothing.
     watch.take(
         ended(Err(RigError("closed".into())), Some(Trouble::Device)),
@@ -137,7 +137,7 @@ fn stopped(stop: Stop, lines: &[&str]) -> (Culprit, Summary) {
     }
     let status = exited(0x23);
     let ending = Ending::from_qemu_exit(status, watch.last_words(), &StderrRecord::default());
-    let culprit = watch.blame(&ending, now);
+    let culprit = watch.blame(&ending, None, now);
     (culprit, bed.journal.summary().clone())
 }
 
@@ -263,7 +263,7 @@ fn driver_that_does_not_come_is_told_with_the_console() {
         panic!("not over");
     };
     assert!(ending.detail.contains("ZwDance"), "{}", ending.detail);
-    assert_eq!(watch.blame(&ending, now), Culprit::Nobody);
+    assert_eq!(watch.blame(&ending, None, now), Culprit::Nobody);
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn signal_wins_and_the_running_case_counts_as_not_run() {
     let over = watch.over(now, Some(Exit::Interrupted));
     assert_eq!(how(over), Some(BootEnding::Interrupted));
     let ending = Ending::new(BootEnding::Interrupted, "interrupted by a signal");
-    watch.blame(&ending, now);
+    watch.blame(&ending, None, now);
     assert_eq!(bed.journal.summary().not_run, 1);
 }
 
