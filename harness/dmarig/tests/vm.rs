@@ -45,7 +45,8 @@ fn main() {
     }
     let seen_by_actions: Vec<_> = sabotages()
         .into_iter()
-        .filter(|name| name != SEEN_BY_TRANSFERS_ALONE && !name.starts_with(SEEN_AT_UNLOAD))
+        .filter(|name| name != SEEN_BY_TRANSFERS_ALONE && name != SEEN_AT_LOW_RESOURCES)
+        .filter(|name| !name.starts_with(SEEN_AT_UNLOAD))
         .collect();
     trials.extend(explore::trials(&seen_by_actions));
     if let Some(reason) = what_is_missing() {
@@ -279,6 +280,8 @@ fn same_again() -> Result<(), Failed> {
 const SEEN_AT_UNLOAD: &str = "driver-leak-";
 /// The generated actions of explore make no transfers.
 const SEEN_BY_TRANSFERS_ALONE: &str = "driver-skip-flush";
+/// They let no allocation fail.
+const SEEN_AT_LOW_RESOURCES: &str = "nt-leak-on-failure";
 /// The checks that a sabotage of transfers is seen by; all others show in the default suite.
 const TRANSFER_CHECKS: &[&str] = &[
     "--suite",
