@@ -1,6 +1,6 @@
 //! MDLs as the sources of buffers: what the memory manager's routines give (MD).
 
-use dmarig_abi::operation::OUTCOME_RAISED;
+use dmarig_abi::operation::{OUTCOME_NULL, OUTCOME_RAISED};
 
 use crate::bench::Bench;
 use crate::case::Case;
@@ -14,6 +14,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new("MD-1/no-frames", "IoAllocateMdl leaves the frames out", BOTH, no_frames),
     Case::new("MD-5/memory-that-went", "MmProbeAndLockPages of freed memory raises STATUS_ACCESS_VIOLATION", BOTH, memory_that_went),
     Case::new("MD-8/mapped-once", "asking twice for the system address gives one address", BOTH, mapped_once),
+    Case::new("MD-10/locked-zeroed-unmapped", "pages that held data before: locked, not mapped, all zero", BOTH, locked_zeroed_unmapped),
+    Case::new("MD-11/all-or-null", "16 pages come whole, more than the guest has give NULL", BOTH, all_or_null),
     Case::new("MD-12/one-run", "MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS gives one run", BOTH, one_run),
     Case::new("MD-15/as-many-as-touched", "0x1000 bytes at offset 0x800 have two frames", BOTH, as_many_as_touched),
 ];
@@ -66,6 +68,63 @@ fn mapped_once(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     }
     let what = "the second system address of an MDL";
     Err(differs(what, format!("{first:#x}"), format!("{again:#x}")))
+}
+
+fn locked_zeroed_unmapped(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    const LENGTH_BYTES: u64 = 4 * oracle::PAGE_SIZE;
+    const LOCKED: u64 = 0x0002;
+    const MAPPED: u64 = 0x0001 | 0x0004;
+    let what = "MmAllocatePagesForMdlEx";
+    // Pages with content go back first, so that zeros are the routine's doing.
+    let used = bench.slot();
+    bench.require(what, Step::mdl_allocate_pages(used, LENGTH_BYTES, 0))?;
+    bench.require("mapping the pages", Step::mdl_map(used))?;
+    bench.require("filling them", Step::cpu_fill(used, 0, LENGTH_BYTES, 0x10))?;
+    bench.require("MmFreePagesFromMdl", Step::mdl_free_pages(used))?;
+
+    let mdl = bench.slot();
+    let granted = bench.require(what, Step::mdl_allocate_pages(mdl, LENGTH_BYTES, 0))?;
+    let flags = bench.require("reading the MDL", Step::mdl_query(mdl))?;
+    let flags = flags.result.value[0];
+    if flags & LOCKED == 0 || flags & MAPPED != 0 {
+        let what = "the flags of the pages' MDL";
+        let expected = "locked and not mapped".to_owned();
+        return Err(differs(what, expected, format!("{flags:#x}")));
+    }
+    bench.require("mapping the pages", Step::mdl_map(mdl))?;
+    for offset in (0..granted.result.length).step_by(0x1000) {
+        let read = bench.require("reading a page", Step::cpu_read(mdl, offset, 0x1000))?;
+        if let Some(at) = read.data.iter().position(|byte| *byte != 0) {
+            let what = format!(
+                "the byte at offset {:#x} of fresh pages",
+                offset + at as u64
+            );
+            let seen = format!("{:#04x}", read.data[at]);
+            return Err(differs(&what, "0x00".to_owned(), seen));
+        }
+    }
+    Ok(())
+}
+
+fn all_or_null(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    const FULLY_REQUIRED: u32 = 4;
+    const SMALL_BYTES: u64 = 16 * oracle::PAGE_SIZE;
+    // The guest of this profile has 256 MiB, and lives in them itself.
+    const LARGE_BYTES: u64 = 255 << 20;
+    let what = "MmAllocatePagesForMdlEx with MM_ALLOCATE_FULLY_REQUIRED";
+    let slot = bench.slot();
+    let small = Step::mdl_allocate_pages(slot, SMALL_BYTES, FULLY_REQUIRED);
+    let granted = bench.require(what, small)?.result.length;
+    if granted != SMALL_BYTES {
+        let expected = format!("{SMALL_BYTES:#x} bytes");
+        return Err(differs(what, expected, format!("{granted:#x} bytes")));
+    }
+    let slot = bench.slot();
+    let large = bench.run_one(Step::mdl_allocate_pages(slot, LARGE_BYTES, FULLY_REQUIRED))?;
+    if large.result.outcome == OUTCOME_NULL {
+        return Ok(());
+    }
+    Err(differs(what, "NULL".to_owned(), large.describe()))
 }
 
 fn one_run(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
