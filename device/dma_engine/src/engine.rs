@@ -15,6 +15,7 @@ use crate::live::LiveReference;
 use crate::register_file::{RegisterId, RegisterWrite, pieces};
 use crate::request::Request;
 use crate::sabotage::{Sabotage, SabotagePlan};
+use crate::tlp::TlpLimits;
 use crate::transfer::{Scratch, StepContext};
 
 /// Most bytes that a channel moves before it is the next channel's turn.
@@ -81,6 +82,7 @@ pub struct Engine {
     register_scratch: u32,
     is_bus_master: bool,
     power_state: PowerState,
+    tlp_limits: TlpLimits,
     last_host_id: u64,
     sabotage: SabotagePlan,
     scratch: Scratch,
@@ -105,6 +107,7 @@ impl Engine {
             register_scratch: 0,
             is_bus_master: false,
             power_state: PowerState::D0,
+            tlp_limits: TlpLimits::default(),
             last_host_id: 0,
             sabotage: SabotagePlan::default(),
             scratch: Scratch::new(),
@@ -171,6 +174,17 @@ impl Engine {
     /// Tells the engine the function's power state.
     pub fn set_power_state(&mut self, state: PowerState) {
         self.power_state = state;
+    }
+
+    /// Tells the engine the payload and read request size that software has set in device control.
+    pub fn set_tlp_limits(&mut self, limits: TlpLimits) {
+        self.tlp_limits = limits;
+    }
+
+    /// What limits the packets of a request; see [`crate::tlp::split`].
+    #[must_use]
+    pub const fn tlp_limits(&self) -> TlpLimits {
+        self.tlp_limits
     }
 
     /// Sets a sabotage that acts `times` times, or takes it away.

@@ -21,6 +21,7 @@ pub mod request;
 mod ring;
 pub mod sabotage;
 mod stage;
+pub mod tlp;
 mod transfer;
 
 pub use bus::{
@@ -33,3 +34,4 @@ pub use event::{AccessPath, EngineEvent, Fallback, Origin, RequestRecord};
 pub use live::{LiveReference, ReferenceKind};
 pub use request::{Request, RequestMode};
 pub use sabotage::Sabotage;
+pub use tlp::{Tlp, TlpLimits};
