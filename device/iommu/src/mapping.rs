@@ -8,9 +8,9 @@
 use dmarig_abi::Iova;
 use thiserror::Error;
 
+use crate::look_up::PAGE_BITS;
 use crate::permissions::Permissions;
 use crate::radix::{LEVEL_BITS, Slot, Table};
-use crate::translate::PAGE_BITS;
 use crate::walk::{Cut, Entry, heap_bytes, insert, leaf, leaf_from, slot_index};
 
 /// The unit of mapping in bytes.

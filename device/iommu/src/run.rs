@@ -4,9 +4,9 @@ use std::iter::FusedIterator;
 
 use dmarig_abi::Iova;
 
+use crate::look_up::PAGE_BITS;
 use crate::mapping::{Leaf, MappingTable};
 use crate::permissions::Permissions;
-use crate::translate::PAGE_BITS;
 
 /// Neighboring pages that continue in one backing with the same permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 
 use dmarig_abi::Iova;
 
+use crate::look_up::PAGE_BITS;
 use crate::mapping::{Leaf, Mapping, Removed};
 use crate::radix::{LEVEL_BITS, SLOTS, Slot, Table, unpack};
-use crate::translate::PAGE_BITS;
 
 /// The slot of `page` in a node whose slots span `1 << shift` pages.
 #[inline]

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use dmarig_abi::Iova;
-use iommu::{Access, FaultKind, Mapping, MappingTable, Permissions};
+use dmarig_abi::{Iova, RequesterId};
+use iommu::{Access, FaultKind, Mapping, MappingTable, Permissions, Translate};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 const PAGE: u64 = 0x1000;
+const REQUESTER: RequesterId = RequesterId::from_raw(0x0100);
 /// Pages of the window in which everything happens; it straddles 2 MiB and 1 GiB borders.
 const WINDOW_PAGES: u64 = 1600;
 
@@ -177,7 +178,7 @@ fn apply(table: &mut MappingTable<u8>, model: &mut Model, base: u64, action: &Ac
 }
 
 fn check_translation(
-    table: &MappingTable<u8>,
+    mut table: &MappingTable<u8>,
     model: &Model,
     start: u64,
     len_bytes: u64,
@@ -186,7 +187,7 @@ fn check_translation(
     let (permitted, refusal) = model.permitted(start, len_bytes, access);
     let mut done = 0;
     let mut fault = None;
-    for piece in table.translate(Iova::new(start), len_bytes, access) {
+    for piece in table.segments(REQUESTER, Iova::new(start), len_bytes, access) {
         assert_eq!(fault, None, "nothing follows a fault");
         match piece {
             Err(refused) => {

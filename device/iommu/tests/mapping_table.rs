@@ -1,12 +1,13 @@
 //! The table's promises, one by one: what is found, what is removed, what is refused.
 
-use dmarig_abi::Iova;
+use dmarig_abi::{Iova, RequesterId};
 use iommu::{
     Access, Fault, FaultKind, Mapping, MappingError, MappingTable, Permissions, Removed, Run,
-    Segment,
+    Segment, Translate,
 };
 
 const PAGE: u64 = 0x1000;
+const REQUESTER: RequesterId = RequesterId::from_raw(0x0100);
 const MIB_2: u64 = 2 << 20;
 const GIB: u64 = 1 << 30;
 
@@ -39,13 +40,13 @@ fn unmap(table: &mut MappingTable<u32>, iova: u64, len_bytes: u64) -> Vec<Remove
 }
 
 fn translate(
-    table: &MappingTable<u32>,
+    mut table: &MappingTable<u32>,
     iova: u64,
     len_bytes: u64,
     access: Access,
 ) -> Result<Vec<(u64, u64, u64)>, Fault> {
     table
-        .translate(Iova::new(iova), len_bytes, access)
+        .segments(REQUESTER, Iova::new(iova), len_bytes, access)
         .map(|piece| piece.map(|s: Segment<u32>| (s.iova.raw(), s.len_bytes, s.offset_bytes)))
         .collect()
 }
