@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use control_api::FunctionName;
+use device_file::{DeviceDescription, DeviceFileError};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use thiserror::Error;
 use tracing::info;
@@ -13,7 +14,6 @@ use vfio_user::ListenError;
 use crate::cli::Options;
 use crate::control_function::ControlFunction;
 use crate::control_socket::ControlSocket;
-use crate::device_file::{self, DeviceDescription, DeviceFileError};
 use crate::dut::{Dut, MessageDma};
 use crate::mailbox::MailboxError;
 use crate::port::{Port, chain};

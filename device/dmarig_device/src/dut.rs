@@ -16,6 +16,7 @@ use std::time::Instant;
 use control_api::FunctionName;
 use control_api::request::Sabotage;
 use control_api::response::{DmaOutcome, Mappings, MappingsSummary, SabotageState};
+use device_file::DeviceDescription;
 use dma_engine::{
     Engine, EngineConfig, EngineEvent, HostQueueFull, MsixVector, Origin, Progress, Request,
     RequestRecord,
@@ -28,7 +29,6 @@ use vfio_user::{
     IrqIndex, IrqInfo, IrqSet, RegionIndex, RegionInfo,
 };
 
-use crate::device_file::DeviceDescription;
 use crate::endpoint::{Endpoint, Upset};
 use crate::host_request;
 use crate::ledger::{IovaRange, Ledger, LiveReference, Requester};
@@ -61,7 +61,7 @@ impl Dut {
             endpoint: Endpoint::dut(description),
             engine: Engine::new(EngineConfig {
                 channels,
-                address_width_bits: description.address_width,
+                address_width_bits: description.dma.address_width,
             }),
             channels,
             memory: DutMemory::default(),

@@ -3,11 +3,12 @@
 //! The MSI-X table lives in QEMU. Of its BAR only the pending bits are asked of us, and as we do not
 //! know the mask bits they read zero.
 
+use device_file::{DeviceDescription, Identity};
 use dmarig_abi::mailbox::MAILBOX_SIZE_BYTES;
 use dmarig_abi::registers::{
     CONTROL_MAILBOX_BAR, CONTROL_MSIX_BAR, CONTROL_MSIX_VECTORS, CONTROL_REGISTER_BAR,
     CONTROL_REGISTER_BAR_SIZE_BYTES, DUT_MSIX_BAR, DUT_REGISTER_BAR, DUT_REGISTER_BAR_SIZE_BYTES,
-    MSIX_BAR_SIZE_BYTES, MSIX_PBA_OFFSET, MSIX_TABLE_OFFSET, PCI_DEVICE_ID_CONTROL, PCI_VENDOR_ID,
+    MSIX_BAR_SIZE_BYTES, MSIX_PBA_OFFSET, MSIX_TABLE_OFFSET, PCI_DEVICE_ID_CONTROL,
 };
 use pci_function::{
     BarDefinition, BarWidth, CONFIG_SPACE_SIZE, ConfigEffect, ConfigSpace, FunctionConfig,
@@ -16,11 +17,6 @@ use pci_function::{
 use vfio_user::{
     Errno, InterruptCounters, InterruptLines, IrqIndex, IrqInfo, IrqSet, RegionIndex, RegionInfo,
 };
-
-use crate::device_file::{DeviceDescription, Identity};
-
-/// Class of both functions: no class that an operating system has a driver for.
-const CLASS_UNASSIGNED: u32 = 0xff_0000;
 
 /// Whether a write to configuration space asked for a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +40,7 @@ impl Endpoint {
     /// Never for a checked description.
     #[must_use]
     pub(crate) fn dut(description: &DeviceDescription) -> Self {
-        let vectors = description.msix_vectors;
+        let vectors = description.interrupts.msix_vectors;
         let mut bars = vec![bar(DUT_REGISTER_BAR, DUT_REGISTER_BAR_SIZE_BYTES)];
         if vectors > 0 {
             bars.push(bar(DUT_MSIX_BAR, MSIX_BAR_SIZE_BYTES));
@@ -63,11 +59,9 @@ impl Endpoint {
     pub(crate) fn control() -> Self {
         Self::new(&FunctionConfig {
             identity: identity(&Identity {
-                vendor_id: PCI_VENDOR_ID,
                 device_id: PCI_DEVICE_ID_CONTROL,
-                revision: 1,
-                subsystem_vendor_id: PCI_VENDOR_ID,
                 subsystem_id: PCI_DEVICE_ID_CONTROL,
+                ..Identity::default()
             }),
             bars: vec![
                 bar(CONTROL_MAILBOX_BAR, MAILBOX_SIZE_BYTES),
@@ -214,7 +208,7 @@ fn identity(identity: &Identity) -> IdentityConfig {
         vendor_id: identity.vendor_id,
         device_id: identity.device_id,
         revision: identity.revision,
-        class: CLASS_UNASSIGNED,
+        class: identity.class,
         subsystem_vendor_id: identity.subsystem_vendor_id,
         subsystem_id: identity.subsystem_id,
     }

@@ -1,0 +1,25 @@
+//! The device file: what a device under test is, in TOML.
+//!
+//! [`DeviceDescription`] is the checked file as plain data, one module for each section; every key may
+//! be left out, and the default is the built-in device. [`read`] and [`parse`] make it. A section only
+//! says what is wrong with which key ([`Problems`]); where that key stands in the text is found
+//! afterwards, so the data carries no positions. `schema/device.json` is the JSON schema of the types,
+//! docs/device-file.md the manual. No socket, no device is known here.
+
+#![forbid(unsafe_code)]
+
+mod description;
+mod error;
+mod key_path;
+mod problem;
+mod read;
+mod section;
+
+pub use description::DeviceDescription;
+pub use error::{DeviceFileError, Located};
+pub use key_path::KeyPath;
+pub use problem::{Problem, Problems};
+pub use read::{MAX_FILE_BYTES, parse, read};
+pub use section::dma::{ADDRESS_WIDTHS, Dma};
+pub use section::identity::Identity;
+pub use section::interrupts::Interrupts;

@@ -1,0 +1,35 @@
+//! `[dma]`: what the device can do on the bus.
+
+use std::ops::RangeInclusive;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::key_path::KeyPath;
+use crate::problem::Problems;
+
+/// What `address_width` may be.
+pub const ADDRESS_WIDTHS: RangeInclusive<u8> = 32..=64;
+
+/// What the device can do on the bus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dma {
+    /// Bits of an address that the device can put on the bus.
+    #[schemars(range(min = 32, max = 64))]
+    pub address_width: u8,
+}
+
+impl Default for Dma {
+    fn default() -> Self {
+        Self {
+            address_width: *ADDRESS_WIDTHS.end(),
+        }
+    }
+}
+
+impl Dma {
+    pub(crate) fn check(&self, at: &KeyPath, problems: &mut Problems) {
+        problems.range(&at.key("address_width"), self.address_width, ADDRESS_WIDTHS);
+    }
+}

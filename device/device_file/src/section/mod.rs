@@ -1,0 +1,6 @@
+//! The sections of a device file, a module each: a plain type, its default, and `check`, which notes
+//! what the type alone does not rule out.
+
+pub(crate) mod dma;
+pub(crate) mod identity;
+pub(crate) mod interrupts;
