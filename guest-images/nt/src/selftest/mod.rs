@@ -1,5 +1,5 @@
 //! Tests of what needs the machine, run by the kernel itself: `selftest=NAME` on the command line runs them in
-//! place of a driver (`all`: all but those that end the machine). Each gives a `selftest` event; a failed
+//! place of a driver (`all`: all but those that end the machine, and measurements). Each gives a `selftest` event; a failed
 //! assertion is a panic line.
 
 /// Pairs a routine with its name, and with the end that it must have.
@@ -14,6 +14,7 @@ mod dma;
 mod driver_code;
 mod fatal;
 mod interrupted;
+mod measure;
 mod memory_map;
 mod threads;
 mod transfer;
@@ -71,7 +72,11 @@ pub fn run() {
         run_one(test);
         count += 1;
     }
-    for test in fatal.filter(|(name, _)| wanted == *name) {
+    let measurements = measure::MEASUREMENTS.iter();
+    for test in fatal
+        .chain(measurements)
+        .filter(|(name, _)| wanted == *name)
+    {
         run_one(test);
         count += 1;
     }
