@@ -1,0 +1,64 @@
+//! The words of a rule file, before they are checked against each other.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::condition::Condition;
+use crate::effect::Effect;
+use crate::number::Number;
+use crate::plan::StateScope;
+use crate::point::Point;
+
+/// A rule file of dmarig: which faults the device under test has.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct File {
+    /// The seed of rules with a probability; 0 by default.
+    pub seed: Option<Number>,
+    /// Whether each channel has a state of its own.
+    pub state_scope: StateScope,
+    /// The rules. At a hit the first that strikes decides.
+    #[schemars(with = "Vec<RuleForm>")]
+    pub rule: Vec<Spanned<RuleForm>>,
+}
+
+/// One rule.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Rule")]
+pub(super) struct RuleForm {
+    /// Its name in reports, unlike that of every other rule.
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// The point at which it looks.
+    pub event: Point,
+    /// Which accesses at that point are its hits; all of them by default.
+    #[serde(rename = "match")]
+    #[schemars(with = "Option<Condition>")]
+    pub condition: Option<Spanned<Condition>>,
+    /// The first hit on a channel that strikes, from 1; 1 by default.
+    #[schemars(with = "Option<u64>", range(min = 1))]
+    pub nth: Option<Spanned<i64>>,
+    /// From there on every so many hits strike; 1 by default.
+    #[schemars(with = "Option<u64>", range(min = 1))]
+    pub interval: Option<Spanned<i64>>,
+    /// How many times it strikes on a channel; without end by default.
+    #[schemars(with = "Option<u64>", range(min = 1))]
+    pub times: Option<Spanned<i64>>,
+    /// How likely a hit strikes, above 0 and at most 1; 1 by default.
+    #[schemars(with = "Option<f64>", range(min = 0.0, max = 1.0))]
+    pub probability: Option<Spanned<f64>>,
+    /// The state in which it counts hits; in each by default. A plan begins in `start`.
+    #[schemars(with = "Option<String>")]
+    pub state: Option<Spanned<String>>,
+    /// The state that follows a strike.
+    #[schemars(with = "Option<String>")]
+    pub new_state: Option<Spanned<String>>,
+    /// Whether a run is good in which it never struck; false by default.
+    #[serde(default)]
+    pub optional: bool,
+    /// What happens.
+    #[schemars(with = "Effect")]
+    pub effect: Spanned<Effect>,
+}
