@@ -11,7 +11,7 @@ use dmarig_abi::registers::{CH_STATUS_BUSY, CH_STATUS_MESSAGE, RING_ENABLE};
 
 use crate::bus::{DmaBus, MessageError, Ticket};
 use crate::channel_id::ChannelId;
-use crate::event::{EngineEvent, Origin, RequestRecord};
+use crate::event::{EndpointEvent, Origin, RequestRecord};
 use crate::interrupt::InterruptUnit;
 use crate::operation::Operation;
 use crate::register_file::{RegisterId, RegisterWrite};
@@ -71,7 +71,7 @@ pub(crate) struct PendingRequest {
 /// Where a channel reports what has ended.
 #[derive(Debug)]
 pub(crate) struct Outbox<'a> {
-    pub events: &'a mut Vec<EngineEvent>,
+    pub events: &'a mut Vec<EndpointEvent>,
     pub interrupts: &'a mut InterruptUnit,
 }
 
@@ -225,7 +225,7 @@ impl Channel {
     }
 
     /// Ends all work, and brings every register to its state after power-on.
-    pub(crate) fn reset(&mut self, epoch: u64, events: &mut Vec<EngineEvent>) {
+    pub(crate) fn reset(&mut self, epoch: u64, events: &mut Vec<EndpointEvent>) {
         let abort = |transfer: Transfer| transfer.abort(DMA_STATUS_ABORTED, epoch);
         let mut records = Vec::new();
         if let Some((record, unanswered)) = self.current.take().map(abort) {
@@ -401,12 +401,12 @@ impl Outbox<'_> {
     fn request_ended(&mut self, channel: ChannelId, is_asked: bool, sabotage: &mut SabotagePlan) {
         let is_asked = is_asked && !sabotage.takes_interrupt();
         if let Some(vector) = self.interrupts.request_ended(channel, is_asked) {
-            self.events.push(EngineEvent::Interrupt { vector });
+            self.events.push(EndpointEvent::Interrupt { vector });
         }
     }
 }
 
 /// A record as an event.
-pub(crate) fn done(record: RequestRecord) -> EngineEvent {
-    EngineEvent::RequestDone(Box::new(record))
+pub(crate) fn done(record: RequestRecord) -> EndpointEvent {
+    EndpointEvent::RequestDone(Box::new(record))
 }

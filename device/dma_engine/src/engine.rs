@@ -4,17 +4,15 @@ use dmarig_abi::completion::{
     DMA_STATUS_ABORTED, DMA_STATUS_BUS_MASTER_OFF, DMA_STATUS_POWER_STATE,
 };
 use dmarig_abi::registers::{CONTROL_RESET, DUT_CHANNELS, DUT_ID_VALUE, DUT_VERSION_VALUE};
-use thiserror::Error;
+use endpoint::{
+    ChannelId, DmaBus, EndpointEvent, HostQueueFull, LiveReference, MessageError, PowerState,
+    Progress, Request, Sabotage, Ticket,
+};
 
-use crate::bus::{DmaBus, MessageError, Ticket};
 use crate::channel::{Channel, Outbox, done};
-use crate::channel_id::ChannelId;
-use crate::event::EngineEvent;
 use crate::interrupt::InterruptUnit;
-use crate::live::LiveReference;
 use crate::register_file::{RegisterId, RegisterWrite, pieces};
-use crate::request::Request;
-use crate::sabotage::{Sabotage, SabotagePlan};
+use crate::sabotage::SabotagePlan;
 use crate::tlp::TlpLimits;
 use crate::transfer::{Scratch, StepContext};
 
@@ -43,33 +41,6 @@ impl Default for EngineConfig {
     }
 }
 
-/// The function's power state, as far as DMA is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PowerState {
-    /// D0: DMA is allowed.
-    D0,
-    /// D1, D2 or D3: every request ends with `DMA_STATUS_POWER_STATE`.
-    Low,
-}
-
-/// What [`Engine::run`] leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// There is work that needs no event: take the events, serve others, call again.
-    More,
-    /// Nothing to do before the next register write, host request, message answer, or room for
-    /// messages after [`crate::SubmitError::Busy`].
-    Idle,
-}
-
-/// The host's queue holds as many requests as it can.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{queued} device-side requests are queued already: wait for one to end")]
-pub struct HostQueueFull {
-    /// Requests in the queue.
-    pub queued: usize,
-}
-
 /// The DMA engine of the device under test.
 #[derive(Debug)]
 pub struct Engine {
@@ -86,7 +57,7 @@ pub struct Engine {
     last_host_id: u64,
     sabotage: SabotagePlan,
     scratch: Scratch,
-    events: Vec<EngineEvent>,
+    events: Vec<EndpointEvent>,
 }
 
 impl Engine {
@@ -113,6 +84,12 @@ impl Engine {
             scratch: Scratch::new(),
             events: Vec::new(),
         }
+    }
+
+    /// Channels with registers.
+    #[must_use]
+    pub const fn channel_count(&self) -> u8 {
+        self.config.channels
     }
 
     /// Reads from the register BAR: any offset, any length; what is no register reads as zero.
@@ -265,7 +242,7 @@ impl Engine {
     }
 
     /// Hands out what has happened since the last call, in order.
-    pub fn take_events(&mut self) -> Vec<EngineEvent> {
+    pub fn take_events(&mut self) -> Vec<EndpointEvent> {
         std::mem::take(&mut self.events)
     }
 
@@ -330,7 +307,7 @@ impl Engine {
             RegisterId::InterruptEnable => {
                 let enable = write.over_u32(self.interrupts.enable());
                 for vector in self.interrupts.set_enable(enable) {
-                    self.events.push(EngineEvent::Interrupt { vector });
+                    self.events.push(EndpointEvent::Interrupt { vector });
                 }
             }
             _ => {}

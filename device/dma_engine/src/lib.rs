@@ -4,34 +4,29 @@
 //! [`Engine::write`], work is done in slices by [`Engine::run`] over a [`DmaBus`], answers of the
 //! platform to DMA messages come in by [`Engine::message_done`], and what happened goes out by
 //! [`Engine::take_events`]. It knows no file descriptor, no socket and no clock, and it waits for
-//! nothing.
+//! nothing. The device process sees it as an [`endpoint::Endpoint`], whose words it speaks.
 #![forbid(unsafe_code)]
 
-pub mod bus;
+mod as_endpoint;
 mod channel;
-pub mod channel_id;
 mod doorbell;
 pub mod engine;
-pub mod event;
 mod interrupt;
-pub mod live;
+mod live;
 mod operation;
 mod register_file;
-pub mod request;
 mod ring;
-pub mod sabotage;
+mod sabotage;
 mod stage;
 pub mod tlp;
 mod transfer;
 
-pub use bus::{
-    BusFault, BusFaultKind, Direction, DmaBus, MESSAGE_MAX_SIZE_BYTES, MessageError, SubmitError,
-    Ticket,
+pub use endpoint::{
+    AccessPath, BusFault, BusFaultKind, ChannelId, Direction, DmaBus, EndpointEvent, Fallback,
+    HostQueueFull, LiveReference, MESSAGE_MAX_SIZE_BYTES, MessageError, MsixVector, Origin,
+    PowerState, Progress, Request, RequestMode, RequestRecord, Sabotage, SubmitError, Ticket,
 };
-pub use channel_id::{ChannelId, MsixVector};
-pub use engine::{Engine, EngineConfig, HostQueueFull, PowerState, Progress, SLICE_BYTES};
-pub use event::{AccessPath, EngineEvent, Fallback, Origin, RequestRecord};
-pub use live::{LiveReference, ReferenceKind};
-pub use request::{Request, RequestMode};
-pub use sabotage::Sabotage;
+pub use engine::{Engine, EngineConfig, SLICE_BYTES};
 pub use tlp::{Tlp, TlpLimits};
+// The words of the endpoint crate are this crate's own.
+use endpoint::{bus, channel_id, event, request};

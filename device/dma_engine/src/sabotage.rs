@@ -1,4 +1,4 @@
-//! [`Sabotage`]: deliberate misbehavior, the negative control of the oracles.
+//! [`SabotagePlan`]: which [`Sabotage`] is set, and what it has done.
 //!
 //! The engine asks its [`SabotagePlan`] at two points, the payload writes and the interrupts asked
 //! for; with no sabotage set that is one comparison. Descriptor fetches and completion entries are
@@ -6,26 +6,7 @@
 
 use dmarig_abi::Iova;
 
-use crate::bus::DmaBus;
-use crate::channel_id::ChannelId;
-
-/// One way to misbehave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {
-    /// One bit of a payload write is flipped; CRC and status claim the intended bytes.
-    FlipBit,
-    /// One payload write is not made; CRC and status claim that it was.
-    SkipWrite,
-    /// Behind the last byte of a request's destination one more byte is changed, if a mapping lets us.
-    WritePastEnd,
-    /// Completion entry, status and vector become visible although the request's last write is not
-    /// made. It is held back until the channel's next request begins, the worst case that a missing
-    /// acknowledgement allows, so that the outcome does not hang on timing.
-    CompleteEarly,
-    /// Completion entry, status and cause bit become visible, and the vector or line that the request
-    /// asked for is never raised, not even when its enable bit is set later.
-    LoseInterrupt,
-}
+use endpoint::{ChannelId, DmaBus, Sabotage};
 
 /// What is to be done with one payload write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

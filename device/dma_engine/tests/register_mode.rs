@@ -2,7 +2,7 @@
 
 mod mock;
 
-use dma_engine::{AccessPath, BusFaultKind, EngineEvent, MessageError, PowerState, Progress};
+use dma_engine::{AccessPath, BusFaultKind, EndpointEvent, MessageError, PowerState, Progress};
 use dmarig_abi::Iova;
 use dmarig_abi::completion::*;
 use dmarig_abi::descriptor::*;
@@ -456,7 +456,10 @@ fn status_cause_and_vector_wait_for_every_write_to_be_answered() {
     assert!(
         matches!(
             rig.events[..],
-            [EngineEvent::RequestDone(_), EngineEvent::Interrupt { .. }]
+            [
+                EndpointEvent::RequestDone(_),
+                EndpointEvent::Interrupt { .. }
+            ]
         ),
         "the record, then the vector: {:?}",
         rig.events

@@ -2,7 +2,7 @@
 
 mod mock;
 
-use dma_engine::{Origin, PowerState, ReferenceKind};
+use dma_engine::{Origin, PowerState};
 use dmarig_abi::completion::*;
 use dmarig_abi::descriptor::*;
 use dmarig_abi::registers::*;
@@ -289,15 +289,15 @@ fn live_references_are_the_latched_values_not_the_registers() {
     let live = |rig: &Rig| -> Vec<_> {
         let found = rig.engine.live_references().into_iter();
         found
-            .map(|live| (live.kind, live.start.raw(), live.len_bytes))
+            .map(|live| (live.register.to_string(), live.start.raw(), live.len_bytes))
             .collect()
     };
     rig.command(0, command);
     rig.write_64(register(0, CH_DESTINATION), 0);
     let expected = [
-        (ReferenceKind::Destination, DATA, 16),
-        (ReferenceKind::DescriptorRing, RING, 512),
-        (ReferenceKind::CompletionRing, RING + 512, 512),
+        ("CH_DESTINATION".to_owned(), DATA, 16),
+        ("CH_RING_BASE".to_owned(), RING, 512),
+        ("CH_COMPLETION_BASE".to_owned(), RING + 512, 512),
     ];
     assert_eq!(live(&rig), expected, "latched");
     rig.run();

@@ -16,8 +16,8 @@ use vfio_user::{
     IrqInfo, IrqSet, MappableRegion, RegionIndex, RegionInfo,
 };
 
-use crate::endpoint::{Endpoint, Upset};
 use crate::mailbox::{CallError, Mailbox, MailboxError};
+use crate::pci_front::{PciFront, Upset};
 
 /// MSI-X vector that says "a request lies in the mailbox".
 const REQUEST_VECTOR: u16 = 0;
@@ -25,7 +25,7 @@ const REQUEST_VECTOR: u16 = 0;
 /// The control function.
 #[derive(Debug)]
 pub struct ControlFunction {
-    endpoint: Endpoint,
+    front: PciFront,
     mailbox: Mailbox,
     is_doorbell_rung: bool,
 }
@@ -37,7 +37,7 @@ impl ControlFunction {
     /// If there is no memory for the mailbox.
     pub fn new() -> Result<Self, MailboxError> {
         Ok(Self {
-            endpoint: Endpoint::control(),
+            front: PciFront::control(),
             mailbox: Mailbox::new()?,
             is_doorbell_rung: false,
         })
@@ -49,7 +49,7 @@ impl ControlFunction {
     /// [`CallError`]; nothing has changed then.
     pub fn begin_call(&mut self, program: &[u8]) -> Result<(), CallError> {
         self.mailbox.begin_call(program)?;
-        self.endpoint.raise_msix(REQUEST_VECTOR);
+        self.front.raise_msix(REQUEST_VECTOR);
         Ok(())
     }
 
@@ -71,13 +71,13 @@ impl ControlFunction {
 
     /// Configuration space and interrupts.
     #[must_use]
-    pub const fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    pub const fn front(&self) -> &PciFront {
+        &self.front
     }
 
     /// Resets the function, and the mailbox with it.
     pub fn reset_function(&mut self, kind: ResetKind) {
-        self.endpoint.reset(kind);
+        self.front.reset(kind);
         self.mailbox.reset();
         // A call that this cut short is to be answered.
         self.is_doorbell_rung = true;
@@ -86,7 +86,7 @@ impl ControlFunction {
     /// Totals of interrupts.
     #[must_use]
     pub fn interrupt_counters(&self) -> InterruptCounters {
-        self.endpoint.interrupt_counters()
+        self.front.interrupt_counters()
     }
 
     fn read_register(&self, offset: u64, data: &mut [u8]) {
@@ -114,7 +114,7 @@ impl ControlFunction {
 
 impl DeviceModel for ControlFunction {
     fn region_info(&self, region: RegionIndex) -> RegionInfo<'_> {
-        let info = self.endpoint.region_info(region);
+        let info = self.front.region_info(region);
         if region.get() != CONTROL_MAILBOX_BAR {
             return info;
         }
@@ -129,7 +129,7 @@ impl DeviceModel for ControlFunction {
     }
 
     fn irq_info(&self, index: IrqIndex) -> IrqInfo {
-        self.endpoint.irq_info(index)
+        self.front.irq_info(index)
     }
 
     fn read_region(
@@ -144,7 +144,7 @@ impl DeviceModel for ControlFunction {
                 self.read_register(offset, data);
                 Ok(())
             }
-            _ => self.endpoint.read_region(region, offset, data),
+            _ => self.front.read_region(region, offset, data),
         }
     }
 
@@ -159,7 +159,7 @@ impl DeviceModel for ControlFunction {
                 Ok(())
             }
             _ => {
-                if self.endpoint.write_region(region, offset, data)? == Upset::FunctionLevelReset {
+                if self.front.write_region(region, offset, data)? == Upset::FunctionLevelReset {
                     self.reset_function(ResetKind::FunctionLevel);
                 }
                 Ok(())
@@ -177,7 +177,7 @@ impl DeviceModel for ControlFunction {
     }
 
     fn set_irqs(&mut self, set: IrqSet) -> Result<(), Errno> {
-        self.endpoint.set_irqs(set)
+        self.front.set_irqs(set)
     }
 
     fn reset(&mut self) -> Result<(), Errno> {
@@ -189,6 +189,6 @@ impl DeviceModel for ControlFunction {
 
     fn disconnected(&mut self) {
         self.reset_function(ResetKind::Conventional);
-        self.endpoint.disconnect();
+        self.front.disconnect();
     }
 }

@@ -1,6 +1,6 @@
 //! [`Dut`]: the device under test as a vfio-user device model.
 //!
-//! Register accesses go to the DMA engine, which only notes the work; [`Dut::work`] does it, a slice
+//! Register accesses go to the endpoint, which only notes the work; [`Dut::work`] lets it do it, a slice
 //! at a time, over a bus made of mapping table, guest memory and the connection. Nothing here waits.
 
 mod bus;
@@ -17,21 +17,22 @@ use control_api::FunctionName;
 use control_api::request::Sabotage;
 use control_api::response::{DmaOutcome, Mappings, MappingsSummary, SabotageState};
 use device_file::DeviceDescription;
-use dma_engine::{
-    Engine, EngineConfig, EngineEvent, HostQueueFull, MsixVector, Origin, Progress, Request,
-    RequestRecord,
-};
+use dma_engine::{Engine, EngineConfig};
 use dmarig_abi::Iova;
-use dmarig_abi::registers::{DUT_CHANNELS, DUT_REGISTER_BAR};
+use dmarig_abi::registers::DUT_CHANNELS;
+use endpoint::{
+    Endpoint, EndpointEvent, HostQueueFull, Moment, MsixVector, Origin, Progress, Request,
+    RequestRecord, Tick, WorkContext,
+};
 use pci_function::ResetKind;
 use vfio_user::{
     Connection, DeviceModel, DmaError, DmaMap, DmaTicket, DmaUnmap, Errno, InterruptCounters,
     IrqIndex, IrqInfo, IrqSet, RegionIndex, RegionInfo,
 };
 
-use crate::endpoint::{Endpoint, Upset};
 use crate::host_request;
 use crate::ledger::{IovaRange, Ledger, LiveReference, Requester};
+use crate::pci_front::{PciFront, Upset};
 use bus::Bus;
 pub use memory::DutMemory;
 use messages::Messages;
@@ -41,51 +42,79 @@ use stale::StaleTranslations;
 /// The device under test.
 #[derive(Debug)]
 pub struct Dut {
-    endpoint: Endpoint,
-    engine: Engine,
-    channels: u8,
+    front: PciFront,
+    endpoint: Box<dyn Endpoint>,
     memory: DutMemory,
     messages: Messages,
     ledger: Ledger,
-    /// The engine's own sabotage; stale mappings are `memory`'s.
+    /// The endpoint's own sabotage; stale mappings are `memory`'s.
     sabotage: Option<(Sabotage, Option<u32>)>,
     finished: Vec<(u64, DmaOutcome)>,
+    /// The time of the step under way.
+    now: Tick,
 }
 
 impl Dut {
-    /// A device as `description` has it, after power-on.
+    /// A device as `description` has it, after power-on, with the DMA engine as its endpoint.
     #[must_use]
     pub fn new(description: &DeviceDescription, message_dma: MessageDma) -> Self {
         let channels = u8::try_from(DUT_CHANNELS).expect("the ABI has 4 channels");
-        Self {
-            endpoint: Endpoint::dut(description),
-            engine: Engine::new(EngineConfig {
-                channels,
-                address_width_bits: description.dma.address_width,
-            }),
+        let engine = Engine::new(EngineConfig {
             channels,
+            address_width_bits: description.dma.address_width,
+        });
+        Self::with_endpoint(description, message_dma, Box::new(engine))
+    }
+
+    /// The same with an endpoint of one's own.
+    #[must_use]
+    pub fn with_endpoint(
+        description: &DeviceDescription,
+        message_dma: MessageDma,
+        endpoint: Box<dyn Endpoint>,
+    ) -> Self {
+        Self {
+            front: PciFront::dut(description),
+            endpoint,
             memory: DutMemory::default(),
             messages: Messages::new(message_dma),
             ledger: Ledger::default(),
             sabotage: None,
             finished: Vec::new(),
+            now: Tick::ZERO,
         }
     }
 
-    /// Lets the engine work for one slice; tells whether it has more to do at once.
+    /// Says what time it is, for all that follows.
+    pub const fn set_now(&mut self, now: Tick) {
+        self.now = now;
+    }
+
+    /// Lets the endpoint work for one slice; tells whether it has more to do at once.
     pub fn work(&mut self, connection: Option<&mut Connection>, now: Instant) -> bool {
+        let channels = self.endpoint.channel_count();
         let mut bus = Bus {
             memory: &mut self.memory,
             ledger: &mut self.ledger,
             messages: &mut self.messages,
             connection,
-            channels: self.channels,
+            channels,
             channel: None,
             now,
         };
-        let progress = self.engine.run(&mut bus, 1);
+        let mut context = WorkContext {
+            bus: &mut bus,
+            now: self.now,
+        };
+        let progress = self.endpoint.work(&mut context);
         self.take_events();
         progress == Progress::More
+    }
+
+    /// When [`Self::work`] is to be called at the latest although nothing happens.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Tick> {
+        self.endpoint.next_tick()
     }
 
     /// Queues a request of the control socket and returns its number.
@@ -93,7 +122,7 @@ impl Dut {
     /// # Errors
     /// If too many wait.
     pub fn submit_host(&mut self, request: Request) -> Result<u64, HostQueueFull> {
-        self.engine.submit_host(request)
+        self.endpoint.submit_host(request)
     }
 
     /// Requests of the control socket that have ended.
@@ -104,8 +133,8 @@ impl Dut {
     /// Resets the function as a bus reset does.
     pub fn reset_function(&mut self, kind: ResetKind) {
         self.report_live_references("saw a reset");
-        self.endpoint.reset(kind);
-        self.engine.reset(self.memory.epoch());
+        self.front.reset(kind);
+        self.endpoint.reset(self.moment());
         self.follow_config();
         self.take_events();
     }
@@ -122,35 +151,35 @@ impl Dut {
         true
     }
 
-    /// Sets a sabotage. One of the engine's own replaces the other.
+    /// Sets a sabotage. One of the endpoint's own replaces the other.
     pub fn set_sabotage(&mut self, sabotage: Sabotage, times: Option<u32>) {
-        let engine_sabotage = match sabotage {
+        let endpoint_sabotage = match sabotage {
             Sabotage::DeviceStaleMapping => {
                 self.memory.set_stale(Some(StaleTranslations::new(times)));
                 return;
             }
-            Sabotage::DeviceFlipBit => dma_engine::Sabotage::FlipBit,
-            Sabotage::DeviceSkipWrite => dma_engine::Sabotage::SkipWrite,
-            Sabotage::DeviceWritePastEnd => dma_engine::Sabotage::WritePastEnd,
-            Sabotage::DeviceCompleteEarly => dma_engine::Sabotage::CompleteEarly,
-            Sabotage::DeviceLoseInterrupt => dma_engine::Sabotage::LoseInterrupt,
+            Sabotage::DeviceFlipBit => endpoint::Sabotage::FlipBit,
+            Sabotage::DeviceSkipWrite => endpoint::Sabotage::SkipWrite,
+            Sabotage::DeviceWritePastEnd => endpoint::Sabotage::WritePastEnd,
+            Sabotage::DeviceCompleteEarly => endpoint::Sabotage::CompleteEarly,
+            Sabotage::DeviceLoseInterrupt => endpoint::Sabotage::LoseInterrupt,
         };
         self.sabotage = Some((sabotage, times));
         let times = times.unwrap_or(u32::MAX);
-        self.engine.set_sabotage(Some(engine_sabotage), times);
+        self.endpoint.set_sabotage(Some(endpoint_sabotage), times);
     }
 
     /// Ends every sabotage.
     pub fn clear_sabotages(&mut self) {
         self.sabotage = None;
-        self.engine.set_sabotage(None, 0);
+        self.endpoint.set_sabotage(None, 0);
         self.memory.set_stale(None);
     }
 
     /// The sabotages that are set, and how often each has struck.
     #[must_use]
     pub fn sabotages(&self) -> Vec<SabotageState> {
-        let struck = self.engine.sabotage_fired();
+        let struck = self.endpoint.sabotage_fired();
         let own = self.sabotage.map(|(name, times)| SabotageState {
             name,
             times_left: times.map(|times| times.saturating_sub(struck)),
@@ -201,32 +230,32 @@ impl Dut {
 
     /// What the host sees of configuration space and interrupts.
     #[must_use]
-    pub const fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    pub const fn front(&self) -> &PciFront {
+        &self.front
     }
 
     /// Totals of interrupts.
     #[must_use]
     pub fn interrupt_counters(&self) -> InterruptCounters {
-        self.endpoint.interrupt_counters()
+        self.front.interrupt_counters()
     }
 
     fn take_events(&mut self) {
-        for event in self.engine.take_events() {
+        for event in self.endpoint.take_events() {
             match event {
-                EngineEvent::Interrupt { vector } => self.raise(vector),
-                EngineEvent::RequestDone(record) => self.note_record(&record),
+                EndpointEvent::Interrupt { vector } => self.raise(vector),
+                EndpointEvent::RequestDone(record) => self.note_record(&record),
             }
         }
-        self.endpoint.set_intx(self.engine.is_intx_asserted());
+        self.front.set_intx(self.endpoint.is_intx_asserted());
     }
 
     fn raise(&mut self, vector: MsixVector) {
-        self.endpoint.raise_msix(vector.number());
+        self.front.raise_msix(vector.number());
     }
 
     fn note_record(&mut self, record: &RequestRecord) {
-        let is_own = record.channel.number() < self.channels;
+        let is_own = record.channel.number() < self.endpoint.channel_count();
         let channel = is_own.then(|| u32::from(record.channel.number()));
         if let Some(fallback) = record.fallback {
             let who = Requester {
@@ -244,18 +273,18 @@ impl Dut {
         }
     }
 
-    /// Tells the engine what configuration space says.
+    /// Tells the endpoint what configuration space says.
     fn follow_config(&mut self) {
-        self.engine.set_bus_master(self.endpoint.is_bus_master());
-        self.engine
-            .set_power_state(if self.endpoint.power_state() == 0 {
-                dma_engine::PowerState::D0
+        self.endpoint.set_bus_master(self.front.is_bus_master());
+        self.endpoint
+            .set_power_state(if self.front.power_state() == 0 {
+                endpoint::PowerState::D0
             } else {
-                dma_engine::PowerState::Low
+                endpoint::PowerState::Low
             });
     }
 
-    /// Reports every live reference, at an event before which a driver stops the engine.
+    /// Reports every live reference, at an event before which a driver stops the device.
     fn report_live_references(&mut self, why: &str) {
         let live = self.live_references();
         let who = self.requester();
@@ -266,7 +295,14 @@ impl Dut {
     }
 
     fn live_references(&self) -> Vec<LiveReference> {
-        references::live(&self.engine, self.channels)
+        references::live(&*self.endpoint)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: self.now,
+            mapping_epoch: self.memory.epoch(),
+        }
     }
 
     fn requester(&self) -> Requester {
@@ -280,11 +316,11 @@ impl Dut {
 
 impl DeviceModel for Dut {
     fn region_info(&self, region: RegionIndex) -> RegionInfo<'_> {
-        self.endpoint.region_info(region)
+        self.front.region_info(region)
     }
 
     fn irq_info(&self, index: IrqIndex) -> IrqInfo {
-        self.endpoint.irq_info(index)
+        self.front.irq_info(index)
     }
 
     fn read_region(
@@ -293,22 +329,23 @@ impl DeviceModel for Dut {
         offset: u64,
         data: &mut [u8],
     ) -> Result<(), Errno> {
-        if region.get() == DUT_REGISTER_BAR {
-            self.engine.read(offset, data, self.memory.epoch());
+        if let Some(bar) = self.front.endpoint_bar(region) {
+            self.endpoint.read(bar, offset, data, self.moment());
+            self.front.set_intx(self.endpoint.is_intx_asserted());
             return Ok(());
         }
-        self.endpoint.read_region(region, offset, data)
+        self.front.read_region(region, offset, data)
     }
 
     fn write_region(&mut self, region: RegionIndex, offset: u64, data: &[u8]) -> Result<(), Errno> {
-        if region.get() == DUT_REGISTER_BAR {
-            self.engine.write(offset, data, self.memory.epoch());
-            self.endpoint.set_intx(self.engine.is_intx_asserted());
+        if let Some(bar) = self.front.endpoint_bar(region) {
+            self.endpoint.write(bar, offset, data, self.moment());
+            self.front.set_intx(self.endpoint.is_intx_asserted());
             return Ok(());
         }
-        let was_in_d0 = self.endpoint.power_state() == 0;
-        let upset = self.endpoint.write_region(region, offset, data)?;
-        if was_in_d0 && self.endpoint.power_state() != 0 {
+        let was_in_d0 = self.front.power_state() == 0;
+        let upset = self.front.write_region(region, offset, data)?;
+        if was_in_d0 && self.front.power_state() != 0 {
             self.report_live_references("saw the function leave D0");
         }
         if upset == Upset::FunctionLevelReset {
@@ -336,7 +373,7 @@ impl DeviceModel for Dut {
     }
 
     fn set_irqs(&mut self, set: IrqSet) -> Result<(), Errno> {
-        self.endpoint.set_irqs(set)
+        self.front.set_irqs(set)
     }
 
     fn reset(&mut self) -> Result<(), Errno> {
@@ -346,17 +383,17 @@ impl DeviceModel for Dut {
 
     fn dma_reply(&mut self, ticket: DmaTicket, outcome: Result<&[u8], DmaError>) {
         if let Some((ticket, answer)) = self.messages.take_reply(ticket, outcome) {
-            self.engine.message_done(ticket, answer);
+            self.endpoint.message_done(ticket, answer);
         }
     }
 
     fn disconnected(&mut self) {
         self.report_live_references("saw the connection end");
-        self.engine.disconnected();
-        self.engine.reset(self.memory.epoch());
+        self.endpoint.disconnected();
+        self.endpoint.reset(self.moment());
         self.take_events();
         self.memory.clear();
-        self.endpoint.disconnect();
+        self.front.disconnect();
         self.follow_config();
     }
 }

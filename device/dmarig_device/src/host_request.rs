@@ -2,11 +2,11 @@
 
 use control_api::request::{DmaOp, DmaPath, DmaSubmit};
 use control_api::response::{DmaOutcome, DmaStatus, PathFinding, PathFindingKind};
-use dma_engine::{AccessPath, Request, RequestRecord};
 use dmarig_abi::descriptor::{
     DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_PROBE, DMA_OP_COPY, DMA_OP_CRC, DMA_OP_FILL,
     DMA_OP_VERIFY_PATTERN, DMA_OP_WRITE_PATTERN,
 };
+use endpoint::{AccessPath, Request, RequestRecord};
 
 /// Builds the engine's request.
 ///

@@ -7,6 +7,7 @@
 mod buffers;
 mod range;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use control_api::FunctionName;
@@ -37,12 +38,12 @@ pub struct Requester {
 }
 
 /// A register that still makes the device access a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LiveReference {
     /// The channel that the register belongs to.
     pub channel: u32,
-    /// The register's name in the ABI.
-    pub register: &'static str,
+    /// The register's name.
+    pub register: Cow<'static, str>,
     /// What it points to.
     pub range: IovaRange,
 }

@@ -1,8 +1,8 @@
 //! The device process: puts the parts together and owns the event loop.
 //!
 //! [`run`] is the program. [`assemble`] builds a [`Rig`] from the command line, [`event_loop`] drives
-//! it; a [`Port`] joins a vfio-user socket with a model: the [`Dut`] (registers, DMA engine, mapping
-//! table, guest memory) or the [`ControlFunction`] (mailbox). [`ControlSocket`] carries the
+//! it; a [`Port`] joins a vfio-user socket with a model: the [`Dut`] (an [`endpoint::Endpoint`] such as
+//! the DMA engine, mapping table, guest memory) or the [`ControlFunction`] (mailbox). [`ControlSocket`] carries the
 //! harness's questions, [`methods`] answers them, and the [`Ledger`] judges every access.
 #![forbid(unsafe_code)]
 
@@ -11,18 +11,19 @@ mod cli;
 mod control_function;
 mod control_socket;
 mod dut;
-mod endpoint;
 mod event_loop;
 mod exit_code;
 mod host_request;
 mod ledger;
 mod mailbox;
 mod methods;
+mod pci_front;
 mod port;
 mod readiness;
 mod rig;
 mod settle;
 mod signals;
+mod tick_clock;
 mod waiters;
 
 pub use assemble::run;

@@ -24,9 +24,9 @@ use serde_json::Value;
 use crate::control_function::ControlFunction;
 use crate::control_socket::{Caller, Incoming};
 use crate::dut::Dut;
-use crate::endpoint::Endpoint;
 use crate::ledger::DeclareError;
 use crate::mailbox::CallError;
+use crate::pci_front::PciFront;
 use crate::port::Port;
 use crate::rig::Rig;
 use crate::waiters::{Awaited, MAX_WAITERS, Waiter};
@@ -120,11 +120,11 @@ fn hello() -> response::Hello {
 }
 
 fn status(rig: &Rig) -> response::Status {
-    let dut = function_status(rig.dut.is_connected(), rig.dut.model().endpoint());
+    let dut = function_status(rig.dut.is_connected(), rig.dut.model().front());
     let control = rig
         .control_function
         .as_ref()
-        .map(|port| function_status(port.is_connected(), port.model().endpoint()))
+        .map(|port| function_status(port.is_connected(), port.model().front()))
         .map(|status| (FunctionName::Control, status));
     let functions = [(FunctionName::DUT0, dut)]
         .into_iter()
@@ -136,12 +136,12 @@ fn status(rig: &Rig) -> response::Status {
     }
 }
 
-fn function_status(connected: bool, endpoint: &Endpoint) -> FunctionStatus {
+fn function_status(connected: bool, front: &PciFront) -> FunctionStatus {
     FunctionStatus {
         connected,
-        bus_master: endpoint.is_bus_master(),
-        power_state: endpoint.power_state(),
-        bound_vectors: endpoint.bound_vectors(),
+        bus_master: front.is_bus_master(),
+        power_state: front.power_state(),
+        bound_vectors: front.bound_vectors(),
     }
 }
 

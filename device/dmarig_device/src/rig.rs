@@ -22,6 +22,7 @@ use crate::methods;
 use crate::port::{Port, chain};
 use crate::readiness::Readiness;
 use crate::settle;
+use crate::tick_clock::TickClock;
 use crate::waiters::Waiters;
 
 /// How long nobody is accepted after the process ran out of descriptors.
@@ -65,6 +66,7 @@ pub struct Rig {
     pub(crate) control_socket: Option<ControlSocket>,
     pub(crate) waiters: Waiters,
     accept_again: Option<Instant>,
+    clock: TickClock,
     is_stopping: bool,
 }
 
@@ -82,6 +84,7 @@ impl Rig {
             control_socket,
             waiters: Waiters::default(),
             accept_again: None,
+            clock: TickClock::default(),
             is_stopping: false,
         }
     }
@@ -91,6 +94,7 @@ impl Rig {
         if self.accept_again.is_some_and(|again| again <= now) {
             self.accept_again = None;
         }
+        self.dut.model_mut().set_now(self.clock.tick(now));
         match event {
             Event::Signal => self.stop(),
             Event::Connect(name) => {
@@ -283,6 +287,11 @@ impl Rig {
         self.control_socket.as_ref()?.client_with_requests()
     }
 
+    /// When the endpoint wants to be called although nothing happens.
+    fn next_tick(&self) -> Option<Instant> {
+        self.clock.instant(self.dut.model().next_tick()?)
+    }
+
     fn next(&self, has_more: bool) -> Next {
         if self.is_stopping {
             return Next::Stop;
@@ -292,6 +301,7 @@ impl Rig {
         }
         let deadlines = [
             self.dut.next_deadline(),
+            self.next_tick(),
             self.waiters.next_deadline(),
             self.control_socket
                 .as_ref()

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use dma_engine::{
-    AccessPath, BusFault, BusFaultKind, Direction, DmaBus, Engine, EngineConfig, EngineEvent,
+    AccessPath, BusFault, BusFaultKind, Direction, DmaBus, EndpointEvent, Engine, EngineConfig,
     MessageError, Origin, PowerState, Progress, RequestRecord, SubmitError, Ticket,
 };
 use dmarig_abi::completion::CompletionEntry;
@@ -282,7 +282,7 @@ pub struct DriverRing {
 pub struct Rig {
     pub engine: Engine,
     pub bus: FakeBus,
-    pub events: Vec<EngineEvent>,
+    pub events: Vec<EndpointEvent>,
 }
 
 impl Rig {
@@ -373,9 +373,9 @@ impl Rig {
     }
 
     pub fn records(&self) -> Vec<RequestRecord> {
-        let record = |event: &EngineEvent| match event {
-            EngineEvent::RequestDone(record) => Some((**record).clone()),
-            EngineEvent::Interrupt { .. } => None,
+        let record = |event: &EndpointEvent| match event {
+            EndpointEvent::RequestDone(record) => Some((**record).clone()),
+            EndpointEvent::Interrupt { .. } => None,
         };
         self.events.iter().filter_map(record).collect()
     }
@@ -393,9 +393,9 @@ impl Rig {
     }
 
     pub fn vectors(&self) -> Vec<u16> {
-        let vector = |event: &EngineEvent| match event {
-            EngineEvent::Interrupt { vector } => Some(vector.number()),
-            EngineEvent::RequestDone(_) => None,
+        let vector = |event: &EndpointEvent| match event {
+            EndpointEvent::Interrupt { vector } => Some(vector.number()),
+            EndpointEvent::RequestDone(_) => None,
         };
         self.events.iter().filter_map(vector).collect()
     }

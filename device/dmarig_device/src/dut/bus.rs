@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use control_api::FunctionName;
 use control_api::ledger::AccessDirection;
-use dma_engine::{BusFault, ChannelId, Direction, DmaBus, SubmitError, Ticket};
 use dmarig_abi::Iova;
+use endpoint::{BusFault, ChannelId, Direction, DmaBus, SubmitError, Ticket};
 use vfio_user::Connection;
 
 use super::memory::DutMemory;

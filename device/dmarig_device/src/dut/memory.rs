@@ -3,8 +3,8 @@
 //! Joins the mapping table of `iommu` with the regions of `guest_memory`. A mapping without a file,
 //! or with one that is not safe to map, has no region: its bytes are reached by message only.
 
-use dma_engine::{BusFault, BusFaultKind, Direction};
 use dmarig_abi::Iova;
+use endpoint::{BusFault, BusFaultKind, Direction};
 use guest_memory::{GuestMemory, MappedRange, PAGE_SIZE_BYTES, RegionId};
 use iommu::{Access, FaultKind, Mapping, MappingTable, Permissions, Removed, Segment};
 use tracing::{debug, warn};

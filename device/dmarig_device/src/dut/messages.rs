@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use dma_engine::{MessageError, SubmitError, Ticket};
 use dmarig_abi::Iova;
+use endpoint::{MessageError, SubmitError, Ticket};
 use vfio_user::{Connection, DmaError, DmaTicket};
 
 /// How long QEMU has for a DMA message; below the 5 s that it gives us.

@@ -2,8 +2,8 @@
 
 use control_api::FunctionName;
 use control_api::ledger::{AccessDirection, AccessPath, AccessRecord};
-use dma_engine::RequestRecord;
 use dmarig_abi::Iova;
+use endpoint::RequestRecord;
 
 use crate::host_request;
 
@@ -35,11 +35,11 @@ pub(super) fn accesses(
     read.into_iter().chain(write)
 }
 
-const fn path(path: dma_engine::AccessPath) -> AccessPath {
+const fn path(path: endpoint::AccessPath) -> AccessPath {
     match path {
-        dma_engine::AccessPath::None => AccessPath::None,
-        dma_engine::AccessPath::Mapped => AccessPath::Mapped,
-        dma_engine::AccessPath::Message | dma_engine::AccessPath::Both => AccessPath::Message,
-        dma_engine::AccessPath::Probe => AccessPath::Probe,
+        endpoint::AccessPath::None => AccessPath::None,
+        endpoint::AccessPath::Mapped => AccessPath::Mapped,
+        endpoint::AccessPath::Message | endpoint::AccessPath::Both => AccessPath::Message,
+        endpoint::AccessPath::Probe => AccessPath::Probe,
     }
 }

@@ -1,23 +1,19 @@
-//! What the engine may access without a further doorbell, in the ledger's words.
+//! What the endpoint may access without a further doorbell, in the ledger's words.
 
-use dma_engine::{Engine, ReferenceKind};
+use endpoint::Endpoint;
 
 use crate::ledger::{IovaRange, LiveReference};
 
-/// Every live reference of channels `0..channels`: rings that are enabled, and the ranges of requests
+/// Every live reference of the device's own channels: rings that are enabled, and the ranges of requests
 /// under way, as they were latched.
-pub(super) fn live(engine: &Engine, channels: u8) -> Vec<LiveReference> {
-    let references = engine.live_references().into_iter();
+pub(super) fn live(endpoint: &dyn Endpoint) -> Vec<LiveReference> {
+    let channels = endpoint.channel_count();
+    let references = endpoint.live_references().into_iter();
     references
         .filter(|reference| reference.channel.number() < channels)
         .map(|reference| LiveReference {
             channel: reference.channel.number().into(),
-            register: match reference.kind {
-                ReferenceKind::DescriptorRing => "CH_RING_BASE",
-                ReferenceKind::CompletionRing => "CH_COMPLETION_BASE",
-                ReferenceKind::Source => "CH_SOURCE",
-                ReferenceKind::Destination => "CH_DESTINATION",
-            },
+            register: reference.register,
             range: IovaRange::new(reference.start, reference.len_bytes),
         })
         .collect()

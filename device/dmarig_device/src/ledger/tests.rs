@@ -153,12 +153,12 @@ fn unmap_under_a_live_register_is_dangling() {
     let live = [
         LiveReference {
             channel: 1,
-            register: "CH_RING_BASE",
+            register: "CH_RING_BASE".into(),
             range: range(0x1800, 0x100),
         },
         LiveReference {
             channel: 1,
-            register: "CH_COMPLETION_BASE",
+            register: "CH_COMPLETION_BASE".into(),
             range: range(0x2000, 0x100),
         },
     ];

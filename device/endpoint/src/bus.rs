@@ -1,15 +1,15 @@
-//! [`DmaBus`]: what the engine asks of the rest of the device to reach memory.
+//! [`DmaBus`]: what an endpoint asks of the rest of the device to reach memory.
 //!
 //! The trait is declared here and implemented where mapping table, guest memory and socket meet, so
 //! that this crate sees none of them. Two paths lead to memory: *mapped* (the table knows where the
 //! bytes are; done at once) and *message* (a question to the platform, answered later by
-//! [`crate::Engine::message_done`]).
+//! [`crate::Endpoint::message_done`]).
 
 use dmarig_abi::Iova;
 
 use crate::channel_id::ChannelId;
 
-/// Most bytes that the engine asks for or sends in one message.
+/// Most bytes that an endpoint asks for or sends in one message.
 pub const MESSAGE_MAX_SIZE_BYTES: usize = 32 << 10;
 
 /// Whether an access reads or writes memory, seen from the device.
@@ -60,11 +60,11 @@ pub enum MessageError {
 /// Why a DMA message was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubmitError {
-    /// Too many requests or bytes are outstanding. The engine asks again in a later
-    /// [`crate::Engine::run`]; call that whenever there is room again.
+    /// Too many requests or bytes are outstanding. The endpoint asks again in a later
+    /// [`crate::Endpoint::work`]; call that whenever there is room again.
     Busy,
-    /// There is no platform to ask: not connected, or message DMA is switched off. The engine then
-    /// reports what the mapping table said.
+    /// There is no platform to ask: not connected, or message DMA is switched off. The endpoint
+    /// then reports what the mapping table said.
     Unavailable,
 }
 
@@ -108,4 +108,35 @@ pub trait DmaBus {
     /// # Errors
     /// [`SubmitError`]; nothing was sent.
     fn submit_write(&mut self, iova: Iova, data: &[u8]) -> Result<Ticket, SubmitError>;
+}
+
+/// A borrowed bus is a bus, so that code generic over the bus also takes a `dyn` one.
+impl<T: DmaBus + ?Sized> DmaBus for &mut T {
+    fn mapping_epoch(&self) -> u64 {
+        (**self).mapping_epoch()
+    }
+
+    fn enter_channel(&mut self, channel: ChannelId) {
+        (**self).enter_channel(channel);
+    }
+
+    fn probe(&self, iova: Iova, len_bytes: u64, direction: Direction) -> Result<u64, BusFault> {
+        (**self).probe(iova, len_bytes, direction)
+    }
+
+    fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
+        (**self).read(iova, buffer)
+    }
+
+    fn write(&mut self, iova: Iova, data: &[u8]) -> Result<(), BusFault> {
+        (**self).write(iova, data)
+    }
+
+    fn submit_read(&mut self, iova: Iova, len_bytes: usize) -> Result<Ticket, SubmitError> {
+        (**self).submit_read(iova, len_bytes)
+    }
+
+    fn submit_write(&mut self, iova: Iova, data: &[u8]) -> Result<Ticket, SubmitError> {
+        (**self).submit_write(iova, data)
+    }
 }

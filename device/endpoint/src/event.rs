@@ -1,4 +1,4 @@
-//! [`EngineEvent`]: what the engine tells its owner, and [`RequestRecord`], the ledger's raw material.
+//! [`EndpointEvent`]: what an endpoint tells its owner, and [`RequestRecord`], the ledger's raw material.
 
 use dmarig_abi::Iova;
 
@@ -8,9 +8,9 @@ use crate::request::Request;
 
 /// One thing that happened, in the order in which it happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EngineEvent {
+pub enum EndpointEvent {
     /// Raise this vector now. Comes behind the record of the request that asked for it. Whether MSI-X
-    /// is enabled, or INTx is to be used ([`crate::Engine::is_intx_asserted`]), is the owner's matter.
+    /// is enabled, or INTx is to be used ([`crate::Endpoint::is_intx_asserted`]), is the owner's matter.
     Interrupt {
         /// The vector: number n belongs to channel n.
         vector: MsixVector,
@@ -29,17 +29,17 @@ pub enum Origin {
         /// Position in the ring.
         index: u32,
     },
-    /// The engine itself: it fetched descriptor `index`.
+    /// The endpoint itself: it fetched descriptor `index`.
     DescriptorFetch {
         /// Position in the ring.
         index: u32,
     },
-    /// The engine itself: it wrote completion entry `index`.
+    /// The endpoint itself: it wrote completion entry `index`.
     CompletionEntry {
         /// Position in the ring.
         index: u32,
     },
-    /// [`crate::Engine::submit_host`], which returned this number.
+    /// [`crate::Endpoint::submit_host`], which returned this number.
     Host {
         /// The number.
         id: u64,

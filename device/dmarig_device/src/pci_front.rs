@@ -1,4 +1,4 @@
-//! [`Endpoint`]: what both functions are made of: configuration space, BARs, interrupt lines.
+//! [`PciFront`]: what all functions are have in front: configuration space, BARs, interrupt lines.
 //!
 //! The MSI-X table lives in QEMU. Of its BAR only the pending bits are asked of us, and as we do not
 //! know the mask bits they read zero.
@@ -27,13 +27,14 @@ pub(crate) enum Upset {
 
 /// Configuration space and interrupts of one function.
 #[derive(Debug)]
-pub struct Endpoint {
+pub struct PciFront {
     config: ConfigSpace,
     lines: InterruptLines,
     n_vectors: u16,
+    msix_bar: Option<u8>,
 }
 
-impl Endpoint {
+impl PciFront {
     /// The device under test of a device file.
     ///
     /// # Panics
@@ -84,6 +85,7 @@ impl Endpoint {
                 .expect("the ABI's BARs and a checked device file make a function"),
             lines: InterruptLines::new([n_pins, 0, n_vectors.into(), 0, 0]),
             n_vectors,
+            msix_bar: function.msix.map(|msix| msix.table_bar),
         }
     }
 
@@ -101,6 +103,12 @@ impl Endpoint {
 
     pub(crate) fn irq_info(&self, index: IrqIndex) -> IrqInfo {
         self.lines.info(index)
+    }
+
+    /// The number of a BAR whose accesses are the endpoint's; `None` for configuration space, the MSI-X
+    /// BAR and what is no BAR.
+    pub(crate) fn endpoint_bar(&self, region: RegionIndex) -> Option<u8> {
+        region.bar().filter(|bar| Some(*bar) != self.msix_bar)
     }
 
     /// Reads configuration space, or the MSI-X BAR.

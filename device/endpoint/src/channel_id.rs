@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Number of a channel, from 0. The channel behind the last one of the device's own is the host's:
-/// it runs what [`crate::Engine::submit_host`] takes, and no register leads to it.
+/// it runs what [`crate::Endpoint::submit_host`] takes, and no register leads to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelId(u8);
 
