@@ -15,6 +15,7 @@ extern crate alloc;
 pub mod acpi;
 pub mod arch;
 pub mod boot;
+pub mod call_faults;
 pub mod console;
 pub mod hal_dma;
 pub mod ke;

@@ -41,6 +41,14 @@ pub fn contains(address: u64) -> bool {
         .unwrap_or(false)
 }
 
+/// The offset of an address in the driver image that holds it.
+#[must_use]
+pub fn rva_of(address: u64) -> Option<u64> {
+    IMAGES
+        .try_with(|images| images.iter().find_map(|image| image.offset_of(address)))
+        .flatten()
+}
+
 /// Writes `module+0xrva`, or the bare address where no image holds it. Allocates nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Symbolic(pub u64);
@@ -83,6 +91,8 @@ mod tests {
         assert_eq!(Symbolic(0x5000_1234).to_string(), "a.sys+0x1234");
         assert_eq!(Symbolic(0x5000_2000).to_string(), "0x50002000");
         assert!(contains(0x5000_0000));
+        assert_eq!(rva_of(0x5000_1234), Some(0x1234));
+        assert_eq!(rva_of(0x5000_2000), None);
 
         unregister(0x5000_0000);
         assert!(!contains(0x5000_0000));

@@ -1,12 +1,17 @@
 //! The command line: words `key=value`, later ones win.
 
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
+use crate::call_faults::{Order, OrderError};
 use crate::memory::MemoryOrder;
 
 /// Seconds until a PnP or power request counts as lost, unless the command line says otherwise.
 const IRP_DEADLINE_SECONDS: u32 = 120;
+
+/// Most words `fail-call=`.
+const FAIL_CALLS_MAX: usize = 16;
 
 /// What a run is asked to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +40,10 @@ pub struct Options {
     pub map_registers: Option<u32>,
     /// When the HAL calls a driver's execution routines.
     pub sg_callback: ExecutionCallback,
+    /// Whether the driver's calls that may fail are watched, and their call sites listed.
+    pub call_faults: Switch,
+    /// Calls that are to fail; they are watched then.
+    pub fail_calls: Vec<Order>,
     /// Names the test of the kernel itself to run in place of a driver (`all` for all).
     pub selftest: Option<String>,
 }
@@ -100,6 +109,10 @@ pub enum OptionError {
     NotSeconds(String),
     /// Not `vvvv:dddd`.
     NotPciIds(String),
+    /// No call that can be made to fail.
+    NotACall(OrderError),
+    /// More `fail-call` words than are taken.
+    TooManyCalls,
     /// A name that is empty.
     EmptyValue(String),
 }
@@ -119,6 +132,8 @@ impl Default for Options {
             bounce: Bounce::Always,
             map_registers: None,
             sg_callback: ExecutionCallback::Sync,
+            call_faults: Switch::Off,
+            fail_calls: Vec::new(),
             selftest: None,
         }
     }
@@ -146,11 +161,23 @@ impl Options {
                 "map-registers" => options.map_registers = Some(map_registers(word, value)?),
                 "sg-callback" => options.sg_callback = execution_callback(word, value)?,
                 "bind" => options.bind = Some(pci_ids(word, value)?),
+                "call-faults" => options.call_faults = switch(word, value)?,
+                "fail-call" => options.add_fail_call(value)?,
                 "selftest" => options.selftest = Some(name(word, value)?),
                 _ => return Err(OptionError::UnknownKey(word.to_string())),
             }
         }
         Ok(options)
+    }
+
+    fn add_fail_call(&mut self, value: &str) -> Result<(), OptionError> {
+        if self.fail_calls.len() >= FAIL_CALLS_MAX {
+            return Err(OptionError::TooManyCalls);
+        }
+        let order = Order::parse(value).map_err(OptionError::NotACall)?;
+        self.fail_calls.push(order);
+        self.call_faults = Switch::On;
+        Ok(())
     }
 }
 
@@ -192,6 +219,13 @@ impl fmt::Display for OptionError {
                 write!(f, "command line: `{word}` takes seconds, from 1 to 3600")
             }
             Self::NotPciIds(word) => write!(f, "command line: `{word}` takes vvvv:dddd"),
+            Self::NotACall(error) => write!(f, "command line: fail-call: {error}"),
+            Self::TooManyCalls => {
+                write!(
+                    f,
+                    "command line: more than {FAIL_CALLS_MAX} words fail-call="
+                )
+            }
             Self::EmptyValue(word) => write!(f, "command line: `{word}` lacks its value"),
         }
     }
@@ -291,6 +325,18 @@ mod tests {
         assert_eq!(options.bounce, Bounce::AsNeeded);
         assert_eq!(options.map_registers, Some(5));
         assert_eq!(options.sg_callback, ExecutionCallback::Seeded(7));
+    }
+
+    #[test]
+    fn calls_that_are_to_fail_are_watched_and_bounded() {
+        let line = "fail-call=IoAllocateMdl@0x1a2b:1 fail-call=WdfObjectCreate@*:2";
+        let options = Options::parse(line).expect("understood");
+        assert!(options.call_faults.is_on());
+        assert_eq!(options.fail_calls.len(), 2);
+        let many = "fail-call=IoAllocateMdl@*:1 ".repeat(FAIL_CALLS_MAX + 1);
+        assert_eq!(Options::parse(&many), Err(OptionError::TooManyCalls));
+        let unknown = Options::parse("fail-call=KeSetEvent@*:1").expect_err("it cannot fail");
+        assert!(std::format!("{unknown}").contains("`KeSetEvent` is no routine"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::transfer::{
     settings as transfer_settings,
 };
 use super::{domain, space, vector};
+use crate::call_faults;
 use crate::hal_dma::bounds::Bounds;
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::log;
@@ -82,9 +83,9 @@ pub(super) fn table(version: u32) -> Vec<u64> {
         2 => 0x80 / 8,
         _ => members.len(),
     };
-    members[..len]
-        .iter()
-        .map(|member| member.expose_provenance() as u64)
+    let members = members[..len].iter().enumerate();
+    members
+        .map(|(index, member)| call_faults::bind_member(index, member.expose_provenance() as u64))
         .collect()
 }
 

@@ -9,6 +9,7 @@ use core::fmt;
 use super::{exports, missing, verifier};
 use crate::arch::guarded::Guarded;
 use crate::arch::images::{self, Image};
+use crate::call_faults;
 use crate::console::Event;
 use crate::ke::time;
 use crate::memory::{self, MemoryError, Protection, VirtAddr};
@@ -185,7 +186,7 @@ impl Binding for Exports<'_> {
         if exports::is_known_library(import.dll)
             && let Some(address) = exports::find(import.name)
         {
-            return Ok(address);
+            return Ok(call_faults::bind_export(import.name, address));
         }
         match missing::bind(self.image, import) {
             address if address != 0 && !self.is_strict => Ok(address),

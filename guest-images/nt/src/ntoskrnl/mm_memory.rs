@@ -4,6 +4,7 @@ use super::mm_mdl::cache_of;
 use super::shared::counted_string;
 use super::verifier::{self, DETECTED_VIOLATION, Documented};
 use crate::arch::guarded::Guarded;
+use crate::call_faults;
 use crate::hal_dma::adapter::{check_frames_released, frames_behind};
 use crate::ke::irql::{DISPATCH_LEVEL, PASSIVE_LEVEL};
 use crate::memory::{self, Cache, ContiguousRequest, GuestPhysAddr, Pfn, Protection, VirtAddr};
@@ -230,7 +231,7 @@ pub(super) extern "win64" fn mm_get_system_routine_address(name: u64) -> u64 {
             format_args!("MmGetSystemRoutineAddress({name})"),
         );
     }
-    address.unwrap_or(0)
+    address.map_or(0, |address| call_faults::bind_export(&name, address))
 }
 
 fn protection_of(protect: u32) -> Option<Protection> {

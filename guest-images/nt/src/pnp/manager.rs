@@ -12,6 +12,7 @@ use crate::arch::exceptions;
 use crate::arch::exit::{ExitCode, exit};
 use crate::arch::guarded::Guarded;
 use crate::boot::{self, BootInfo};
+use crate::call_faults::{self, Order, in_phase};
 use crate::console::{self, Event};
 use crate::hal_dma::{adapter, sabotage};
 use crate::memory::low_resources;
@@ -44,9 +45,24 @@ pub fn run() {
     };
     let service = service_name(file_name);
     choose_sabotage(info, &service);
+    watch_calls(info);
     let driver = load_driver(info, file_name, &service);
     start_devices(driver);
     console::set_command_handler(handle_command);
+}
+
+/// Before the driver is loaded, for its imports are bound then.
+fn watch_calls(info: &BootInfo) {
+    if info.options.call_faults.is_on() {
+        call_faults::switch_on();
+    }
+    for order in &info.options.fail_calls {
+        let has_room = call_faults::arm(*order);
+        assert!(
+            has_room,
+            "the command line takes fewer orders than may wait"
+        );
+    }
 }
 
 /// `dmarig.sys` runs as the service `dmarig`.
@@ -111,13 +127,16 @@ fn enter_driver(service: &str, image: &Loaded) -> &'static DriverObject {
     let object = driver_object::allocate(service).expect("memory has just come up");
     let path = driver_object::registry_path(service).expect("memory has just come up");
     driver_object::set_image(object, image);
-    let status = driver::entry(image.entry, object, path);
+    let status = in_phase("DriverEntry", || driver::entry(image.entry, object, path));
     Event::new("pnp")
         .text("device", "")
         .text("irp", "DriverEntry")
         .display("status", &status)
         .send();
     if !status.is_success() {
+        // DriverUnload is not called: what a failed DriverEntry leaves is left for ever.
+        call_faults::report_hits();
+        leaks::report();
         Event::new("goodbye")
             .text("reason", "DriverEntry failed")
             .send();
@@ -173,7 +192,9 @@ fn add_device(driver: &DriverObject, bus_driver: &DriverObject, name: String, fu
     device::add(record);
     write_hardware_key(address_of(pdo));
     let extension: &DriverExtension = shared(driver.driver_extension.get() as u64);
-    let status = driver::add_device(driver, extension.add_device.get(), pdo);
+    let status = in_phase("AddDevice", || {
+        driver::add_device(driver, extension.add_device.get(), pdo)
+    });
     if status.is_success() {
         device::update(address_of(pdo), |device| device.state = State::Added);
     }
@@ -220,7 +241,7 @@ fn set_value(path: &str, value: Value) {
 }
 
 /// One line of the command port: `pnp WORD DEVICE`, `power d0|d3|s0|s3 DEVICE`, `iommu-faults
-/// announced|unannounced`, `shutdown`.
+/// announced|unannounced`, `low-resources N|end`, `fail-call ROUTINE@RVA:HIT|end`, `shutdown`.
 fn handle_command(line: &str) {
     let mut words = line.split_ascii_whitespace();
     let command = [words.next(), words.next(), words.next(), words.next()];
@@ -247,13 +268,7 @@ fn handle_command(line: &str) {
             None => console::answer(line, "unknown power state"),
         },
         [Some("low-resources"), Some("end"), None, ..] => {
-            // STATUS_SUCCESS where an allocation was made to fail, STATUS_NOT_FOUND where none came that far.
-            let answer = if low_resources::disarm() {
-                "0x0"
-            } else {
-                "0xc0000225"
-            };
-            console::answer(line, answer);
+            console::answer(line, struck(low_resources::disarm()));
         }
         [Some("low-resources"), Some(number), None, ..] => match number.parse() {
             Ok(number) => {
@@ -262,8 +277,24 @@ fn handle_command(line: &str) {
             }
             Err(_) => console::answer(line, "not a number"),
         },
+        [Some("fail-call"), Some("end"), None, ..] => {
+            console::answer(line, struck(call_faults::disarm()));
+        }
+        [Some("fail-call"), Some(order), None, ..] => match Order::parse(order) {
+            Ok(order) if call_faults::arm(order) => console::answer(line, "0x0"),
+            Ok(_) => console::answer(
+                line,
+                "calls are not watched (call-faults=on), or too many wait",
+            ),
+            Err(error) => console::answer(line, &alloc::format!("{error}")),
+        },
         _ => console::answer(line, "unknown command"),
     }
+}
+
+/// STATUS_SUCCESS where an order to fail has struck, STATUS_NOT_FOUND where nothing came that far.
+fn struck(has_struck: bool) -> &'static str {
+    if has_struck { "0x0" } else { "0xc0000225" }
 }
 
 fn with_device(
@@ -303,8 +334,9 @@ fn shut_down() -> ! {
                 format_args!("DriverUnload is null"),
             );
         } else {
-            driver::unload(object);
+            in_phase("DriverUnload", || driver::unload(object));
         }
+        call_faults::report_hits();
         leaks::report();
         loader::unload(&running.image);
     }

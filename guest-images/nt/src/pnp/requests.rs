@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use super::device::{self, Device, State, Vectors};
 use super::hardware;
 use super::resources::{Resource, View, resource_list};
+use crate::call_faults::in_phase;
 use crate::console::Event;
 use crate::hal_dma::{self, space};
 use crate::ke::interrupt;
@@ -119,7 +120,7 @@ pub(super) fn send(device: &Device, request: Request) -> NtStatus {
         return report(device, request.name(), status::INVALID_DEVICE_REQUEST);
     }
     device::update(device.pdo, |record| record.reached.forget(request.minor()));
-    let status = match request {
+    let status = in_phase(request.name(), || match request {
         Request::Start => start(device),
         Request::SurpriseRemoval => {
             // The hardware is gone before anybody is told.
@@ -127,7 +128,7 @@ pub(super) fn send(device: &Device, request: Request) -> NtStatus {
             plain(device, request.minor())
         }
         _ => plain(device, request.minor()),
-    };
+    });
     report(device, request.name(), status);
     if status.is_success() {
         succeed(device, request);
@@ -227,7 +228,9 @@ pub(super) fn set_power(device: &Device, power: Power) -> NtStatus {
     let action = if power.name == "S3" { 2 } else { 0 };
     let parameters = [0, power.kind, power.state, action];
     let pdo: &DeviceObject = shared(device.pdo);
-    let (status, _) = po::send_and_wait(pdo, IRP_MJ_POWER, IRP_MN_SET_POWER, parameters);
+    let (status, _) = in_phase("SET_POWER", || {
+        po::send_and_wait(pdo, IRP_MJ_POWER, IRP_MN_SET_POWER, parameters)
+    });
     Event::new("power")
         .text("device", &device.name)
         .text("state", power.name)

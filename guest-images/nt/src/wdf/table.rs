@@ -2,7 +2,7 @@
 //! slot reports itself ([`super::names`]).
 #![expect(unsafe_code, reason = "a table of routine addresses")]
 
-use super::names::{FUNCTION_COUNT, REPORTS};
+use super::names::{FUNCTION_COUNT, NAMES, REPORTS};
 use super::{
     collection, common_buffer, device, device_functions, device_init_functions as device_init,
     dma_enabler, dma_transaction_functions as transaction, dpc, driver, file_object,
@@ -10,6 +10,7 @@ use super::{
     queue_functions, registry_key, request_buffers, request_functions, resource_list, spin_lock,
     string, timer, verifier_functions as verifier, wait_lock, work_item,
 };
+use crate::call_faults;
 
 /// The table as drivers see it: addresses of code.
 #[repr(transparent)]
@@ -19,18 +20,22 @@ pub struct Table([*const (); FUNCTION_COUNT]);
 unsafe impl Sync for Table {}
 
 impl Table {
-    /// Address of the table.
+    /// Address of the table for one client. Where calls are watched it is a copy, which stays for ever.
     #[must_use]
     pub fn address(&self) -> u64 {
-        self.0.as_ptr().expose_provenance() as u64
+        if !call_faults::is_on() {
+            return self.0.as_ptr().expose_provenance() as u64;
+        }
+        let entries: &'static [u64] = self.entries(FUNCTION_COUNT).leak();
+        entries.as_ptr().expose_provenance() as u64
     }
 
-    /// The first `count` entries.
+    /// The first `count` entries, as drivers are to call them.
     #[must_use]
     pub fn entries(&self, count: usize) -> alloc::vec::Vec<u64> {
-        let entries = self.0.iter().take(count);
+        let entries = self.0.iter().zip(NAMES).take(count);
         entries
-            .map(|entry| entry.expose_provenance() as u64)
+            .map(|(entry, name)| call_faults::bind_function(name, entry.expose_provenance() as u64))
             .collect()
     }
 }

@@ -27,7 +27,10 @@ pub fn all() -> Vec<Case> {
     let mut cases = refused();
     cases.extend(missing_imports());
     match test_driver() {
-        Ok(driver) => cases.extend(sound_driver(&driver)),
+        Ok(driver) => {
+            cases.extend(sound_driver(&driver));
+            cases.extend(failing_calls(&driver));
+        }
         Err(reason) => eprintln!("the tests with dmarig.sys are left out: {reason}"),
     }
     cases
@@ -134,6 +137,88 @@ fn sound_driver(driver: &[u8]) -> [Case; 2] {
                 r#""irp":"DriverEntry","status":"0x0""#,
                 r#""goodbye","reason":"shutdown""#,
             ],
+        ),
+    ]
+}
+
+/// Calls that are watched, and calls that fail: each must be told of, and the driver must give everything back.
+fn failing_calls(driver: &[u8]) -> [Case; 6] {
+    const NO_LEAKS: &str = r#""leaks","pool_allocations":"0x0","pool_bytes":"0x0""#;
+    let with_driver = |name, words: &str, serial: &[u8], exit, lines: &[&str]| Case {
+        archive: Some(archive(&[("drivers/dmarig.sys", driver)])),
+        serial: serial.to_vec(),
+        ..Case::new(
+            name,
+            &format!("driver=dmarig.sys bind=1234:11e8 {words}"),
+            exit,
+            lines,
+        )
+    };
+    [
+        with_driver(
+            "watched_calls_are_listed_and_none_fails",
+            "call-faults=on",
+            b"fail-call end\nshutdown\n",
+            ExitCode::Clean,
+            &[
+                r#""call-site","routine":"ExAllocatePool2","door":"import","location":"dmarig.sys+0x"#,
+                r#""phase":"AddDevice","irql":"0x0""#,
+                r#""line":"fail-call end","status":"0xc0000225""#,
+                r#""call-hits","routine":"IoGetDeviceProperty","location":"dmarig.sys+0x"#,
+                NO_LEAKS,
+            ],
+        ),
+        with_driver(
+            "call_that_is_to_fail_returns_its_documented_status",
+            "fail-call=IoGetDeviceProperty@*:1",
+            b"shutdown\n",
+            ExitCode::Clean,
+            &[
+                r#""call-failed","routine":"IoGetDeviceProperty","location":"dmarig.sys+0x"#,
+                r#""hit":"0x1","returned":"0xc0000010","phase":"AddDevice""#,
+                r#""irp":"AddDevice","status":"0xc000"#,
+                NO_LEAKS,
+            ],
+        ),
+        with_driver(
+            "driver_entry_that_fails_leaves_nothing",
+            "fail-call=ExAllocatePool2@*:1",
+            b"",
+            ExitCode::Clean,
+            &[
+                r#""hit":"0x1","returned":"0x0","phase":"DriverEntry""#,
+                r#""irp":"DriverEntry","status":"0xc000009a""#,
+                NO_LEAKS,
+                r#""goodbye","reason":"DriverEntry failed""#,
+            ],
+        ),
+        with_driver(
+            "order_for_a_call_that_is_never_made_changes_nothing",
+            "fail-call=IoAllocateIrp@0x1:1",
+            b"fail-call end\nshutdown\n",
+            ExitCode::Clean,
+            &[
+                r#""irp":"DriverEntry","status":"0x0""#,
+                r#""line":"fail-call end","status":"0xc0000225""#,
+                NO_LEAKS,
+            ],
+        ),
+        with_driver(
+            "orders_by_command_want_watched_calls",
+            "",
+            b"fail-call IoAllocateIrp@*:1\nfail-call KeSetEvent@*:1\nshutdown\n",
+            ExitCode::Clean,
+            &[
+                "calls are not watched",
+                "`KeSetEvent` is no routine that can be made to fail",
+            ],
+        ),
+        with_driver(
+            "call_that_cannot_fail_is_refused_at_the_start",
+            "fail-call=KeSetEvent@*:1",
+            b"",
+            ExitCode::EnvironmentMissing,
+            &["command line: fail-call: `KeSetEvent` is no routine that can be made to fail"],
         ),
     ]
 }
