@@ -5,6 +5,8 @@
 //! - [`MappingTable`] holds what the platform announced by DMA_MAP and DMA_UNMAP: a page-granular radix
 //!   table from IOVA to a place in some backing. It is generic over the backing's handle `B`, so it
 //!   never sees a file descriptor or a byte of memory; who owns those asks and moves the bytes.
+//! - [`vtd::RemappingUnit`] walks the tables of Intel's VT-d in memory that it is given to read, with
+//!   IOTLB, invalidation and fault records.
 //!
 //! ```
 //! use dmarig_abi::{Iova, RequesterId};
@@ -37,6 +39,7 @@ pub mod permissions;
 mod radix;
 pub mod run;
 pub mod translate;
+pub mod vtd;
 mod walk;
 
 pub use fault::{Fault, FaultKind};
