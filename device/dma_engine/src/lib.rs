@@ -15,6 +15,7 @@ mod interrupt;
 mod live;
 mod operation;
 mod register_file;
+mod requester;
 mod ring;
 mod sabotage;
 mod stage;
@@ -27,6 +28,7 @@ pub use endpoint::{
     PowerState, Progress, Request, RequestMode, RequestRecord, Sabotage, SubmitError, Ticket,
 };
 pub use engine::{Engine, EngineConfig, SLICE_BYTES};
+pub use requester::{DmaDone, DmaJob, DmaQueueFull, DmaRequester};
 pub use tlp::{Tlp, TlpLimits};
 // The words of the endpoint crate are this crate's own.
 use endpoint::{bus, channel_id, event, request};

@@ -24,6 +24,14 @@ pub(crate) enum Operation {
     Fill {
         byte: u8,
     },
+    /// A board's: reads bytes to look at.
+    ReadBytes {
+        bytes: Vec<u8>,
+    },
+    /// A board's: writes bytes of its own.
+    WriteBytes {
+        bytes: Vec<u8>,
+    },
     /// The engine's own: reads a descriptor.
     FetchDescriptor {
         bytes: [u8; DESCRIPTOR_SIZE_BYTES],
@@ -62,7 +70,11 @@ impl Operation {
     pub(crate) fn reads(&self) -> bool {
         matches!(
             self,
-            Self::VerifyPattern { .. } | Self::Crc | Self::Copy | Self::FetchDescriptor { .. }
+            Self::VerifyPattern { .. }
+                | Self::Crc
+                | Self::Copy
+                | Self::ReadBytes { .. }
+                | Self::FetchDescriptor { .. }
         )
     }
 
@@ -73,15 +85,8 @@ impl Operation {
             Self::WritePattern { .. }
                 | Self::Copy
                 | Self::Fill { .. }
+                | Self::WriteBytes { .. }
                 | Self::StoreCompletion { .. }
-        )
-    }
-
-    /// Whether the bytes are what the request is about, not the ring's upkeep.
-    pub(crate) fn is_payload(&self) -> bool {
-        !matches!(
-            self,
-            Self::FetchDescriptor { .. } | Self::StoreCompletion { .. }
         )
     }
 
@@ -90,10 +95,8 @@ impl Operation {
         match self {
             Self::WritePattern { seed } => fill_pattern(*seed, offset, data),
             Self::Fill { byte } => data.fill(*byte),
-            Self::StoreCompletion { bytes } => {
-                let rest = bytes.iter().skip(usize_or_max(offset));
-                data.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            }
+            Self::StoreCompletion { bytes } => continue_at(bytes, offset, data),
+            Self::WriteBytes { bytes } => continue_at(bytes, offset, data),
             _ => {}
         }
     }
@@ -112,8 +115,11 @@ impl Operation {
                 first_difference(offset, expected, data)
             }
             Self::FetchDescriptor { bytes } => {
-                let room = bytes.iter_mut().skip(usize_or_max(offset));
-                room.zip(data).for_each(|(to, from)| *to = *from);
+                overwrite(bytes, offset, data);
+                None
+            }
+            Self::ReadBytes { bytes } => {
+                overwrite(bytes, offset, data);
                 None
             }
             _ => None,
@@ -132,6 +138,18 @@ fn first_difference(offset: u64, expected: &[u8], seen: &[u8]) -> Option<Mismatc
         expected: *expected,
         seen: *seen,
     })
+}
+
+/// Fills `data` with `bytes` from `offset` on, as far as there are any.
+fn continue_at(bytes: &[u8], offset: u64, data: &mut [u8]) {
+    let rest = bytes.iter().skip(usize_or_max(offset));
+    data.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+}
+
+/// Lays `data` over `room` from `offset` on, as far as there is room.
+fn overwrite(room: &mut [u8], offset: u64, data: &[u8]) {
+    let room = room.iter_mut().skip(usize_or_max(offset));
+    room.zip(data).for_each(|(to, from)| *to = *from);
 }
 
 fn usize_or_max(offset: u64) -> usize {

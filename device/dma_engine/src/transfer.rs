@@ -268,7 +268,7 @@ impl Transfer {
             return;
         }
         ctx.spend(0);
-        if !matches!(self.operation, Operation::StoreCompletion { .. }) {
+        if !matches!(self.record.origin, Origin::CompletionEntry { .. }) {
             ctx.sabotage.release(self.record.channel, ctx.bus);
         }
         if self.ending.is_some() || matches!(self.operation, Operation::Nop) {
@@ -337,7 +337,7 @@ impl Transfer {
     }
 
     fn write_action<B>(&self, ctx: &StepContext<'_, B>, offset: u64, len: usize) -> WriteAction {
-        if !self.operation.is_payload() {
+        if self.record.origin.is_upkeep() {
             return WriteAction::Make;
         }
         let is_last = offset + len as u64 == self.length_bytes;

@@ -46,6 +46,17 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// Whether the bytes are a ring's upkeep, not what a request is about.
+    #[must_use]
+    pub const fn is_upkeep(self) -> bool {
+        matches!(
+            self,
+            Self::DescriptorFetch { .. } | Self::CompletionEntry { .. }
+        )
+    }
+}
+
 /// By which ways the bytes of a request went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccessPath {
