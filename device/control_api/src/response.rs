@@ -33,6 +33,30 @@ pub struct Status {
     pub functions: BTreeMap<FunctionName, FunctionStatus>,
     /// Since the start of the process.
     pub counters: Counters,
+    /// What the process has given up.
+    pub sandbox: SandboxState,
+}
+
+/// What the device process has given up; the default is nothing (`--no-sandbox`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxState {
+    /// Files, network, signals to others.
+    pub landlock: LandlockState,
+    /// Whether all system calls but those of a list end the process.
+    pub seccomp: bool,
+}
+
+/// How far Landlock restricts the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LandlockState {
+    /// Not at all: not asked for, or not in this kernel.
+    #[default]
+    Off,
+    /// As far as an older kernel can.
+    Partial,
+    /// In all that was asked for.
+    Full,
 }
 
 /// One function.

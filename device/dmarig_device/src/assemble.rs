@@ -1,11 +1,14 @@
 //! From the command line to a running rig, and from an error to an exit code.
 
 use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use control_api::FunctionName;
+use control_api::response::SandboxState;
 use device_file::{DeviceDescription, DeviceFileError};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use serde_json::json;
 use thiserror::Error;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
@@ -18,6 +21,7 @@ use crate::dut::{Dut, MessageDma};
 use crate::mailbox::MailboxError;
 use crate::port::{Port, chain};
 use crate::rig::Rig;
+use crate::sandbox::{self, SandboxError};
 use crate::{event_loop, exit_code, signals};
 
 /// Why the process cannot start or go on.
@@ -42,6 +46,15 @@ pub enum RunError {
     /// The mailbox's memory cannot be had.
     #[error("mailbox")]
     Mailbox(#[from] MailboxError),
+    /// The process whose end was to be ours has ended before we could follow it.
+    #[error("the parent process ended while this one started")]
+    ParentEnded,
+    /// The sandbox cannot be entered.
+    #[error("the sandbox cannot be entered")]
+    Sandbox(#[from] SandboxError),
+    /// What `--sandbox-probe` asked for does not work, as it should be.
+    #[error("sandbox probe")]
+    Probe(#[source] io::Error),
     /// The kernel refuses something.
     #[error("{action}")]
     System {
@@ -56,7 +69,12 @@ impl RunError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::DeviceFile(_) | Self::LogFilter { .. } => exit_code::USAGE,
-            Self::Listen(_) | Self::Mailbox(_) | Self::System { .. } => exit_code::ENVIRONMENT,
+            Self::Listen(_)
+            | Self::Mailbox(_)
+            | Self::ParentEnded
+            | Self::Sandbox(_)
+            | Self::System { .. } => exit_code::ENVIRONMENT,
+            Self::Probe(_) => exit_code::PROBE_DENIED,
         }
     }
 }
@@ -105,16 +123,51 @@ fn try_run(options: &Options) -> Result<(), RunError> {
     start_log(&options.log)?;
     let system = |action| move |source: io::Error| RunError::System { action, source };
     let signals = signals::catch().map_err(system("catch signals"))?;
-    if options.die_with_parent {
-        // SIGTERM rather than SIGKILL: sockets are removed on the way out.
-        set_parent_process_death_signal(Some(Signal::TERM))
-            .map_err(|error| system("follow the parent process")(error.into()))?;
+    if let Some(parent) = options.die_with_parent {
+        follow_parent(parent)?;
     }
     let mut rig = rig(options)?;
+    // The one place where outputs are opened: from the next line on nothing can be.
+    let state = enter_sandbox(options)?;
+    rig.note_sandbox(state);
     info!(socket = %options.socket.display(), "listening");
+    if let Some(what) = options.sandbox_probe {
+        println!("{}", json!(state));
+        return sandbox::probe(what, &options.socket).map_err(RunError::Probe);
+    }
     event_loop::run(&mut rig, &signals).map_err(system("event loop"))?;
     rig.shut_down();
     Ok(())
+}
+
+/// Ends with the parent process. `parent` is its number, or `None` for whoever it is now.
+fn follow_parent(parent: Option<u32>) -> Result<(), RunError> {
+    let number = |pid: Option<Pid>| pid.and_then(|pid| u32::try_from(pid.as_raw_pid()).ok());
+    let expected = parent.or_else(|| number(getppid()));
+    // SIGTERM rather than SIGKILL: sockets are removed on the way out.
+    set_parent_process_death_signal(Some(Signal::TERM)).map_err(|error| RunError::System {
+        action: "follow the parent process",
+        source: error.into(),
+    })?;
+    // A parent that died before the line above would never be noticed.
+    if number(getppid()) != expected {
+        return Err(RunError::ParentEnded);
+    }
+    Ok(())
+}
+
+fn enter_sandbox(options: &Options) -> Result<SandboxState, RunError> {
+    if options.no_sandbox {
+        return Ok(SandboxState::default());
+    }
+    let sockets = [
+        Some(&options.socket),
+        options.control_function.as_ref(),
+        options.control.as_ref(),
+    ];
+    Ok(sandbox::enter(
+        sockets.into_iter().flatten().map(PathBuf::as_path),
+    )?)
 }
 
 fn start_log(filter: &str) -> Result<(), RunError> {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use crate::sandbox::Probe;
+
 /// A PCI device for tests of DMA drivers, served to QEMU over vfio-user.
 ///
 /// Start it first, then QEMU 11.1 or newer, with these two for each socket:
@@ -40,9 +42,17 @@ pub struct Options {
     pub no_message_dma: bool,
 
     /// End when the parent process ends, even when that is killed. Strictly: when the parent's thread
-    /// that started us ends.
+    /// that started us ends. With PID: do not start if the parent is not PID (any more).
+    #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true, overrides_with = "die_with_parent")]
+    pub die_with_parent: Option<Option<u32>>,
+
+    /// Keep the rights to open files, start programs and the like (docs/security.md). For debugging.
     #[arg(long)]
-    pub die_with_parent: bool,
+    pub no_sandbox: bool,
+
+    /// Try in the sandbox what must not work, and say what came of it.
+    #[arg(long, value_name = "WHAT", hide = true)]
+    pub sandbox_probe: Option<Probe>,
 
     /// What to log to stderr: a level (error, warn, info, debug, trace) or a tracing filter.
     #[arg(long, value_name = "FILTER", default_value = "warn")]

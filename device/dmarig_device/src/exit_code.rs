@@ -6,3 +6,5 @@ pub const STOPPED: u8 = 0;
 pub const USAGE: u8 = 2;
 /// The environment lacks something: a socket path is taken, no descriptors, no memory.
 pub const ENVIRONMENT: u8 = 3;
+/// What `--sandbox-probe` tried was denied, as it should be.
+pub const PROBE_DENIED: u8 = 4;

@@ -3,7 +3,8 @@
 //! [`run`] is the program. [`assemble`] builds a [`Rig`] from the command line, [`event_loop`] drives
 //! it; a [`Port`] joins a vfio-user socket with a model: the [`Dut`] (an [`endpoint::Endpoint`] such as
 //! the DMA engine, mapping table, guest memory) or the [`ControlFunction`] (mailbox). [`ControlSocket`] carries the
-//! harness's questions, [`methods`] answers them, and the [`Ledger`] judges every access.
+//! harness's questions, [`methods`] answers them, and the [`Ledger`] judges every access. What the
+//! process may do at all, once it serves, is what [`sandbox`] leaves it.
 #![forbid(unsafe_code)]
 
 pub mod assemble;
@@ -21,6 +22,7 @@ mod pci_front;
 mod port;
 mod readiness;
 mod rig;
+mod sandbox;
 mod settle;
 mod signals;
 mod tick_clock;

@@ -133,6 +133,7 @@ fn status(rig: &Rig) -> response::Status {
     response::Status {
         functions,
         counters: rig.counters(),
+        sandbox: rig.sandbox,
     }
 }
 

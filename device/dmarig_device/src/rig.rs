@@ -8,7 +8,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-use control_api::response::Counters;
+use control_api::response::{Counters, SandboxState};
 use control_api::{FunctionName, RpcError};
 use pci_function::ResetKind;
 use serde_json::Value;
@@ -65,6 +65,7 @@ pub struct Rig {
     pub(crate) control_function: Option<Port<ControlFunction>>,
     pub(crate) control_socket: Option<ControlSocket>,
     pub(crate) waiters: Waiters,
+    pub(crate) sandbox: SandboxState,
     accept_again: Option<Instant>,
     clock: TickClock,
     is_stopping: bool,
@@ -83,10 +84,16 @@ impl Rig {
             control_function,
             control_socket,
             waiters: Waiters::default(),
+            sandbox: SandboxState::default(),
             accept_again: None,
             clock: TickClock::default(),
             is_stopping: false,
         }
+    }
+
+    /// Tells what the process has given up, for `status`.
+    pub const fn note_sandbox(&mut self, sandbox: SandboxState) {
+        self.sandbox = sandbox;
     }
 
     /// Takes one event.

@@ -4,6 +4,7 @@
 
 mod child;
 mod exits;
+mod sandbox;
 mod stock_qemu;
 
 use libtest_mimic::{Arguments, Trial};
@@ -31,10 +32,46 @@ const EXITS: [(&str, fn()); 5] = [
     ),
 ];
 
+const SANDBOX: [(&str, fn()); 8] = [
+    (
+        "kernel_and_status_say_that_the_process_is_sandboxed",
+        sandbox::kernel_and_status_say_that_the_process_is_sandboxed,
+    ),
+    (
+        "process_holds_sockets_memory_and_standard_streams_only",
+        sandbox::process_holds_sockets_memory_and_standard_streams_only,
+    ),
+    (
+        "without_sandbox_both_say_so",
+        sandbox::without_sandbox_both_say_so,
+    ),
+    (
+        "opening_a_file_is_denied",
+        sandbox::opening_a_file_is_denied,
+    ),
+    (
+        "removing_a_file_elsewhere_is_denied_by_landlock",
+        sandbox::removing_a_file_elsewhere_is_denied_by_landlock,
+    ),
+    (
+        "threads_programs_and_sockets_end_the_process",
+        sandbox::threads_programs_and_sockets_end_the_process,
+    ),
+    (
+        "panic_with_a_backtrace_ends_as_a_panic_and_removes_the_sockets",
+        sandbox::panic_with_a_backtrace_ends_as_a_panic_and_removes_the_sockets,
+    ),
+    (
+        "other_parent_than_the_one_named_ends_the_start",
+        sandbox::other_parent_than_the_one_named_ends_the_start,
+    ),
+];
+
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials: Vec<Trial> = EXITS
         .into_iter()
+        .chain(SANDBOX)
         .map(|(name, test)| trial(name, test))
         .collect();
     let realizes = trial(

@@ -1,5 +1,7 @@
 //! `dmarig doctor`: whether this machine has what a run needs, and how to mend what it lacks.
 
+mod sandbox;
+
 use std::env;
 use std::fmt::Write;
 
@@ -98,6 +100,9 @@ fn check_all(parts: &PartArgs) -> Vec<Check> {
     checks.push(sealed_memory());
     for kind in Kind::ALL {
         checks.push(artifact(kind, parts));
+    }
+    if let Ok(device) = artifacts::find(Kind::Device, parts.device_binary.as_deref()) {
+        checks.push(sandbox::check(&device));
     }
     let is_built = checks.iter().all(|check| check.state != State::Missing);
     checks.extend(BUILD_TOOLS.map(|(tool, package)| build_tool(tool, package, is_built)));

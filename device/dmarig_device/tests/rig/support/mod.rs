@@ -37,7 +37,9 @@ impl Bench {
             control: Some(folder.path().join("control")),
             device: None,
             no_message_dma: false,
-            die_with_parent: false,
+            die_with_parent: None,
+            no_sandbox: true,
+            sandbox_probe: None,
             log: "off".into(),
         };
         change(&mut options);
