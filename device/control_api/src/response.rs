@@ -367,4 +367,10 @@ dma_status! {
     Ring = completion::DMA_STATUS_RING;
     /// The channel is busy.
     Busy = completion::DMA_STATUS_BUSY;
+    /// Answered with Unsupported Request.
+    UnsupportedRequest = completion::DMA_STATUS_UNSUPPORTED_REQUEST;
+    /// Answered with Completer Abort.
+    CompleterAbort = completion::DMA_STATUS_COMPLETER_ABORT;
+    /// Answered with poisoned data.
+    Poisoned = completion::DMA_STATUS_POISONED;
 }

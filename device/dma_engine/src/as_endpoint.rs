@@ -2,11 +2,12 @@
 
 use dmarig_abi::registers::DUT_REGISTER_BAR;
 use endpoint::{
-    Endpoint, EndpointEvent, HostQueueFull, LiveReference, MessageError, Moment, PowerState,
-    Progress, Request, Sabotage, Ticket, WorkContext,
+    ChannelId, Endpoint, EndpointEvent, HostQueueFull, LiveReference, MessageError, Moment,
+    PowerState, Progress, Request, Sabotage, Ticket, WorkContext,
 };
 
 use crate::engine::Engine;
+use crate::register_file;
 
 impl Endpoint for Engine {
     fn channel_count(&self) -> u8 {
@@ -25,6 +26,12 @@ impl Endpoint for Engine {
         if is_register_bar(bar) {
             Self::write(self, offset, data, at.mapping_epoch);
         }
+    }
+
+    fn doorbell(&self, bar: u8, offset: u64, len_bytes: usize) -> Option<ChannelId> {
+        is_register_bar(bar)
+            .then(|| register_file::doorbell(offset, len_bytes, Self::channel_count(self)))
+            .flatten()
     }
 
     fn work(&mut self, context: &mut WorkContext<'_>) -> Progress {

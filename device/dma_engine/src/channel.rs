@@ -190,7 +190,12 @@ impl Channel {
             let Some(mut transfer) = self.take_work(ctx.bus.mapping_epoch()) else {
                 return false;
             };
-            match transfer.step(ctx) {
+            let step = transfer.step(ctx);
+            if transfer.takes_early_interrupt() {
+                let is_asked = self.wants_interrupt(&transfer);
+                outbox.request_ended(self.id, is_asked, ctx.sabotage);
+            }
+            match step {
                 Step::Done => self.finish(transfer, ctx, outbox),
                 step => {
                     self.current = Some(transfer);
@@ -320,9 +325,10 @@ impl Channel {
         outbox: &mut Outbox<'_>,
     ) {
         let epoch = ctx.bus.mapping_epoch();
+        let is_asked = self.wants_interrupt(&transfer) && !transfer.has_interrupted();
         let (record, operation) = transfer.finish(epoch);
         let is_success = record.status == DMA_STATUS_SUCCESS;
-        let (status, is_asked) = (record.status, record.request.wants_interrupt());
+        let status = record.status;
         match record.origin {
             Origin::Register => {
                 self.publish_result(&record);
@@ -342,7 +348,7 @@ impl Channel {
                 outbox.events.push(done(record));
                 if let Some(ring) = &mut self.ring {
                     ring.completion_written();
-                    outbox.request_ended(self.id, ring.wants_interrupt, ctx.sabotage);
+                    outbox.request_ended(self.id, is_asked, ctx.sabotage);
                 }
             }
             Origin::DescriptorFetch { .. } | Origin::CompletionEntry { .. } => {
@@ -351,6 +357,16 @@ impl Channel {
                 // The driver waits for an entry that will not come, so it is told in any case.
                 outbox.request_ended(self.id, true, ctx.sabotage);
             }
+        }
+    }
+
+    /// Whether the driver asked for an interrupt at the end of this transfer.
+    fn wants_interrupt(&self, transfer: &Transfer) -> bool {
+        match transfer.origin() {
+            Origin::CompletionEntry { .. } => {
+                self.ring.as_ref().is_some_and(|ring| ring.wants_interrupt)
+            }
+            _ => transfer.wants_interrupt(),
         }
     }
 

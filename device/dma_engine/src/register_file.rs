@@ -146,6 +146,16 @@ pub(crate) fn pieces(offset: u64, len: usize, channels: u8) -> impl Iterator<Ite
     })
 }
 
+/// The channel whose doorbell a write of `len` bytes at `offset` rings.
+pub(crate) fn doorbell(offset: u64, len: usize, channels: u8) -> Option<ChannelId> {
+    pieces(offset, len, channels)
+        .find(|piece| {
+            let is_command = piece.register == RegisterId::Command && piece.start == 0;
+            is_command || piece.register == RegisterId::RingTail
+        })
+        .and_then(|piece| piece.channel)
+}
+
 /// The register at a byte of the BAR; the row's offset is made absolute.
 fn find(at: u64, channels: u8) -> Option<(Option<ChannelId>, Row)> {
     let (channel, base, rows) = match at.checked_sub(abi::CHANNEL_BASE) {
@@ -189,6 +199,17 @@ mod tests {
             0
         );
         assert_eq!(pieces(u64::MAX, 8, 4).count(), 0);
+    }
+
+    #[test]
+    fn doorbells_are_command_and_ring_tail() {
+        let at = |register| abi::CHANNEL_BASE + abi::CHANNEL_STRIDE + register;
+        let channel = Some(ChannelId::new(1));
+        assert_eq!(doorbell(at(abi::CH_COMMAND), 4, 4), channel);
+        assert_eq!(doorbell(at(abi::CH_RING_TAIL), 4, 4), channel);
+        assert_eq!(doorbell(at(abi::CH_COMMAND) + 2, 2, 4), None);
+        assert_eq!(doorbell(at(abi::CH_RING_CONTROL), 4, 4), None);
+        assert_eq!(doorbell(at(abi::CH_COMMAND), 4, 1), None);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 
 use dmarig_abi::Iova;
 use dmarig_abi::completion::{
-    DMA_STATUS_ABORTED, DMA_STATUS_PERMISSION, DMA_STATUS_REFUSED, DMA_STATUS_TIMEOUT,
-    DMA_STATUS_UNMAPPED,
+    DMA_STATUS_ABORTED, DMA_STATUS_COMPLETER_ABORT, DMA_STATUS_PERMISSION, DMA_STATUS_POISONED,
+    DMA_STATUS_REFUSED, DMA_STATUS_TIMEOUT, DMA_STATUS_UNMAPPED, DMA_STATUS_UNSUPPORTED_REQUEST,
 };
 
 use crate::bus::{BusFault, BusFaultKind, MessageError, Ticket};
@@ -66,6 +66,9 @@ impl Stage {
         let status = match (error, self.table_fault.map(|fault| fault.kind)) {
             (Some(MessageError::Timeout), _) => DMA_STATUS_TIMEOUT,
             (Some(MessageError::Disconnected), _) => DMA_STATUS_ABORTED,
+            (Some(MessageError::UnsupportedRequest), _) => DMA_STATUS_UNSUPPORTED_REQUEST,
+            (Some(MessageError::CompleterAbort), _) => DMA_STATUS_COMPLETER_ABORT,
+            (Some(MessageError::Poisoned), _) => DMA_STATUS_POISONED,
             (_, Some(BusFaultKind::Unmapped)) => DMA_STATUS_UNMAPPED,
             (_, Some(BusFaultKind::Permission)) => DMA_STATUS_PERMISSION,
             _ => DMA_STATUS_REFUSED,

@@ -14,7 +14,9 @@ use dmarig_abi::completion::{
     DMA_STATUS_PERMISSION, DMA_STATUS_SUCCESS, DMA_STATUS_UNMAPPED,
 };
 
-use crate::bus::{BusFault, BusFaultKind, Direction, DmaBus, MessageError, Ticket};
+use crate::bus::{
+    BusFault, BusFaultKind, Direction, DmaBus, InterruptOrder, MessageError, RequestStart, Ticket,
+};
 use crate::channel_id::ChannelId;
 use crate::event::{AccessPath, Fallback, Origin, RequestRecord};
 use crate::operation::Operation;
@@ -101,6 +103,8 @@ pub(crate) struct Transfer {
     /// The status with which the transfer ends before its length is reached.
     ending: Option<u16>,
     is_checked: bool,
+    interrupt_order: InterruptOrder,
+    has_interrupted: bool,
 }
 
 impl Transfer {
@@ -156,6 +160,8 @@ impl Transfer {
             pipeline: Pipeline::default(),
             ending: None,
             is_checked: false,
+            interrupt_order: InterruptOrder::Last,
+            has_interrupted: false,
         }
     }
 
@@ -170,6 +176,21 @@ impl Transfer {
 
     pub(crate) fn origin(&self) -> Origin {
         self.record.origin
+    }
+
+    /// Whether the interrupt is to be raised now, before anything is visible; says so once.
+    pub(crate) fn takes_early_interrupt(&mut self) -> bool {
+        self.interrupt_order == InterruptOrder::First
+            && !std::mem::replace(&mut self.has_interrupted, true)
+    }
+
+    /// Whether the interrupt was raised before its time.
+    pub(crate) fn has_interrupted(&self) -> bool {
+        self.has_interrupted
+    }
+
+    pub(crate) fn wants_interrupt(&self) -> bool {
+        self.record.request.wants_interrupt()
     }
 
     /// Moves bytes until the transfer is over, has to wait, or has used up the slice.
@@ -283,7 +304,7 @@ impl Transfer {
             let last = |start: Iova| start.raw().checked_add(self.length_bytes - 1);
             let outside = |start: &Iova| last(*start).is_none_or(|last| last > ctx.last_address);
             if !ranges.iter().flatten().any(outside) {
-                return;
+                return self.announce(ctx);
             }
             DMA_STATUS_ADDRESS
         };
@@ -334,6 +355,36 @@ impl Transfer {
             permitted = bus.probe(iova, permitted, direction)?.clamp(1, permitted);
         }
         Ok(permitted)
+    }
+
+    /// Bytes from `offset` on that may go in one access on both sides, at most `len_bytes`, at least 1.
+    fn access_bytes(&self, bus: &impl DmaBus, offset: u64, len_bytes: u64) -> u64 {
+        let sides = [
+            (self.record.source, Direction::Read),
+            (self.record.destination, Direction::Write),
+        ];
+        sides
+            .iter()
+            .fold(len_bytes, |len_bytes, (start, direction)| {
+                start.map_or(len_bytes, |start| {
+                    bus.access_bytes(advance(start, offset), len_bytes, *direction)
+                        .clamp(1, len_bytes)
+                })
+            })
+    }
+
+    /// Says to the bus what the accesses that follow are for.
+    fn announce<B: DmaBus>(&mut self, ctx: &mut StepContext<'_, B>) {
+        if self.mode == RequestMode::Probe {
+            return;
+        }
+        self.interrupt_order = ctx.bus.begin_request(&RequestStart {
+            origin: self.record.origin,
+            opcode: self.record.request.opcode,
+            source: self.record.source,
+            destination: self.record.destination,
+            len_bytes: self.length_bytes,
+        });
     }
 
     fn write_action<B>(&self, ctx: &StepContext<'_, B>, offset: u64, len: usize) -> WriteAction {

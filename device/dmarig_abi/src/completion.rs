@@ -34,7 +34,7 @@ pub const DMA_STATUS_ADDRESS: u16 = 8;
 pub const DMA_STATUS_OPCODE: u16 = 9;
 /// The channel or the function was reset while the request was under way.
 pub const DMA_STATUS_ABORTED: u16 = 10;
-/// The platform did not answer a DMA message in time.
+/// The platform did not answer a read, or a DMA message, in time.
 pub const DMA_STATUS_TIMEOUT: u16 = 11;
 /// The platform refused a DMA message, although the mapping table permits the access.
 pub const DMA_STATUS_REFUSED: u16 = 12;
@@ -42,6 +42,12 @@ pub const DMA_STATUS_REFUSED: u16 = 12;
 pub const DMA_STATUS_RING: u16 = 13;
 /// The channel is busy with an earlier request of register mode.
 pub const DMA_STATUS_BUSY: u16 = 14;
+/// A request of the device was answered with Unsupported Request.
+pub const DMA_STATUS_UNSUPPORTED_REQUEST: u16 = 15;
+/// A request of the device was answered with Completer Abort.
+pub const DMA_STATUS_COMPLETER_ABORT: u16 = 16;
+/// A read was answered with poisoned data, which the device threw away.
+pub const DMA_STATUS_POISONED: u16 = 17;
 
 /// One completion entry, 64 bytes, written in one access, before the vector is raised.
 #[derive(

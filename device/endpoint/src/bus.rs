@@ -8,6 +8,7 @@
 use dmarig_abi::Iova;
 
 use crate::channel_id::ChannelId;
+use crate::event::Origin;
 
 /// Most bytes that an endpoint asks for or sends in one message.
 pub const MESSAGE_MAX_SIZE_BYTES: usize = 32 << 10;
@@ -53,6 +54,12 @@ pub enum MessageError {
     Refused,
     /// The platform did not answer in time.
     Timeout,
+    /// The answer was Unsupported Request.
+    UnsupportedRequest,
+    /// The answer was Completer Abort.
+    CompleterAbort,
+    /// The answer's data were poisoned.
+    Poisoned,
     /// The connection ended before the answer came.
     Disconnected,
 }
@@ -68,6 +75,31 @@ pub enum SubmitError {
     Unavailable,
 }
 
+/// A request that an endpoint begins, as far as it concerns the bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestStart {
+    /// Who asked, and what for.
+    pub origin: Origin,
+    /// One of `DMA_OP_*`; 0 for what the endpoint does of itself.
+    pub opcode: u16,
+    /// First IOVA read, if anything is.
+    pub source: Option<Iova>,
+    /// First IOVA written, if anything is.
+    pub destination: Option<Iova>,
+    /// Length in bytes.
+    pub len_bytes: u64,
+}
+
+/// When a request's interrupt is raised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InterruptOrder {
+    /// When all that it tells of is visible, as it should be.
+    #[default]
+    Last,
+    /// At once, before anything of the request is visible: an injected fault.
+    First,
+}
+
 /// The way to memory. No method waits; offsets that the guest chose are the bus's to check.
 pub trait DmaBus {
     /// The mapping epoch: counts every change of the function's mappings.
@@ -76,6 +108,34 @@ pub trait DmaBus {
     /// Says which channel makes the accesses that follow, for those who keep records.
     fn enter_channel(&mut self, channel: ChannelId) {
         let _ = channel;
+    }
+
+    /// Says what the accesses of the channel that was entered last are for, from now on until its next
+    /// request begins. Returns when the request's interrupt is to be raised. An endpoint without
+    /// requests need not call this.
+    fn begin_request(&mut self, request: &RequestStart) -> InterruptOrder {
+        let _ = request;
+        InterruptOrder::Last
+    }
+
+    /// How many bytes from `iova` on may go in one access, 1 to `len_bytes`: all of them, or one TLP
+    /// where somebody looks at TLPs.
+    fn access_bytes(&self, iova: Iova, len_bytes: u64, direction: Direction) -> u64 {
+        let _ = (iova, direction);
+        len_bytes
+    }
+
+    /// Reads memory by the translations that were removed last, as a stale translation cache does;
+    /// whether there was a way. For injected faults alone.
+    fn read_stale(&mut self, iova: Iova, buffer: &mut [u8]) -> bool {
+        let _ = (iova, buffer);
+        false
+    }
+
+    /// Writes memory in the same way; whether there was one.
+    fn write_stale(&mut self, iova: Iova, data: &[u8]) -> bool {
+        let _ = (iova, data);
+        false
     }
 
     /// Asks the mapping table, and it alone, how many bytes from `iova` on permit the access: 1 to
@@ -118,6 +178,22 @@ impl<T: DmaBus + ?Sized> DmaBus for &mut T {
 
     fn enter_channel(&mut self, channel: ChannelId) {
         (**self).enter_channel(channel);
+    }
+
+    fn begin_request(&mut self, request: &RequestStart) -> InterruptOrder {
+        (**self).begin_request(request)
+    }
+
+    fn access_bytes(&self, iova: Iova, len_bytes: u64, direction: Direction) -> u64 {
+        (**self).access_bytes(iova, len_bytes, direction)
+    }
+
+    fn read_stale(&mut self, iova: Iova, buffer: &mut [u8]) -> bool {
+        (**self).read_stale(iova, buffer)
+    }
+
+    fn write_stale(&mut self, iova: Iova, data: &[u8]) -> bool {
+        (**self).write_stale(iova, data)
     }
 
     fn probe(&self, iova: Iova, len_bytes: u64, direction: Direction) -> Result<u64, BusFault> {

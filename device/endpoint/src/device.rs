@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::bus::{DmaBus, MessageError, Ticket};
+use crate::channel_id::ChannelId;
 use crate::event::EndpointEvent;
 use crate::host::HostQueueFull;
 use crate::live::LiveReference;
@@ -60,6 +61,12 @@ pub trait Endpoint: fmt::Debug {
     /// Writes to a BAR. QEMU waits for the answer to some writes, and answers DMA only then: a write
     /// only latches work, which [`Self::work`] does.
     fn write(&mut self, bar: u8, offset: u64, data: &[u8], at: Moment);
+
+    /// The channel whose doorbell a write to these bytes of a BAR would ring, if it would ring any.
+    fn doorbell(&self, bar: u8, offset: u64, len_bytes: usize) -> Option<ChannelId> {
+        let _ = (bar, offset, len_bytes);
+        None
+    }
 
     /// Works for one slice, of at most 1 MiB, and does what is due at `context.now`.
     fn work(&mut self, context: &mut WorkContext<'_>) -> Progress;

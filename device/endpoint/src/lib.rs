@@ -17,8 +17,8 @@ mod sabotage;
 mod tick;
 
 pub use bus::{
-    BusFault, BusFaultKind, Direction, DmaBus, MESSAGE_MAX_SIZE_BYTES, MessageError, SubmitError,
-    Ticket,
+    BusFault, BusFaultKind, Direction, DmaBus, InterruptOrder, MESSAGE_MAX_SIZE_BYTES,
+    MessageError, RequestStart, SubmitError, Ticket,
 };
 pub use channel_id::{ChannelId, MsixVector};
 pub use device::{Endpoint, Moment, PowerState, Progress, WorkContext};

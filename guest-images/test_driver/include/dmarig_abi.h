@@ -247,7 +247,7 @@
 // The channel or the function was reset while the request was under way.
 #define DMARIG_DMA_STATUS_ABORTED 10
 
-// The platform did not answer a DMA message in time.
+// The platform did not answer a read, or a DMA message, in time.
 #define DMARIG_DMA_STATUS_TIMEOUT 11
 
 // The platform refused a DMA message, although the mapping table permits the access.
@@ -258,6 +258,15 @@
 
 // The channel is busy with an earlier request of register mode.
 #define DMARIG_DMA_STATUS_BUSY 14
+
+// A request of the device was answered with Unsupported Request.
+#define DMARIG_DMA_STATUS_UNSUPPORTED_REQUEST 15
+
+// A request of the device was answered with Completer Abort.
+#define DMARIG_DMA_STATUS_COMPLETER_ABORT 16
+
+// A read was answered with poisoned data, which the device threw away.
+#define DMARIG_DMA_STATUS_POISONED 17
 
 // Size of the mailbox BAR in bytes.
 #define DMARIG_MAILBOX_SIZE_BYTES 65536

@@ -15,7 +15,8 @@ impl Transfer {
     /// Moves one chunk by the mapped path; where that has no way, begins one by message.
     pub(super) fn move_mapped_chunk<B: DmaBus>(&mut self, ctx: &mut StepContext<'_, B>) -> bool {
         let offset = self.begun_bytes;
-        let len = clamp_len(self.remaining_bytes(), CHUNK_SIZE_BYTES);
+        let len = self.access_bytes(ctx.bus, offset, self.remaining_bytes());
+        let len = clamp_len(len, CHUNK_SIZE_BYTES);
         let (read_len, read_fault) = self.fetch_mapped(ctx, offset, len);
         let (len, fault, needs_read) = match (self.operation.writes() && read_len > 0, read_fault) {
             (true, _) => {
@@ -146,6 +147,7 @@ impl Transfer {
     /// memory cannot be mapped, as much as a message holds.
     fn fall_back_len(&self, bus: &impl DmaBus, fault: BusFault, wanted: u64) -> usize {
         let wanted = wanted.min(MESSAGE_MAX_SIZE_BYTES as u64);
+        let wanted = self.access_bytes(bus, self.begun_bytes, wanted);
         let in_page = wanted.min(to_page_end(fault.iova));
         if fault.kind != BusFaultKind::MessageOnly {
             return clamp_len(in_page, MESSAGE_MAX_SIZE_BYTES);

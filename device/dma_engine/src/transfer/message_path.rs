@@ -49,6 +49,7 @@ impl Transfer {
                 (wanted, StageState::Failed { status, iova })
             }
         };
+        let wanted = self.access_bytes(bus, offset, wanted);
         let (len_bytes, table_fault) = self.uniform_bytes(bus, offset, wanted);
         let mut data = vec![0; clamp_len(len_bytes, MESSAGE_MAX_SIZE_BYTES)];
         if !self.operation.reads() {

@@ -421,6 +421,9 @@ pub(crate) fn describe_dma_status(status: u16) -> String {
         DMA_STATUS_REFUSED => "refused by the platform",
         c::DMA_STATUS_RING => "ring error",
         c::DMA_STATUS_BUSY => "channel busy",
+        c::DMA_STATUS_UNSUPPORTED_REQUEST => "answered with Unsupported Request",
+        c::DMA_STATUS_COMPLETER_ABORT => "answered with Completer Abort",
+        c::DMA_STATUS_POISONED => "answered with poisoned data",
         other => return format!("unknown DMA status {other:#x}"),
     }
     .to_owned()
