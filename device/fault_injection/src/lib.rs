@@ -8,6 +8,7 @@
 //! the rule language.
 #![forbid(unsafe_code)]
 
+mod call;
 mod census;
 mod condition;
 mod draw;
@@ -22,6 +23,7 @@ mod point;
 mod rule;
 pub mod rule_file;
 
+pub use call::{CallRule, CallSite};
 pub use census::{PointCount, PointCounts};
 pub use condition::Condition;
 pub use effect::Effect;
@@ -31,4 +33,4 @@ pub use pattern::Pattern;
 pub use plan::{FaultPlan, INITIAL_STATE, MAX_RULES, StateScope};
 pub use point::Point;
 pub use rule::{Rule, Trigger};
-pub use rule_file::RuleFileError;
+pub use rule_file::{RuleFile, RuleFileError};

@@ -9,16 +9,29 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use toml::Spanned;
 
+use crate::call::{CallRule, CallSite, is_routine};
 use crate::condition::Condition;
 use crate::plan::{FaultPlan, INITIAL_STATE, MAX_RULES};
 use crate::point::Point;
 use crate::rule::{Rule, Trigger};
-use form::{File, RuleForm};
+use form::{CallForm, File, RuleForm};
 
 /// Largest rule file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Longest name of a rule or a state, in bytes.
 pub const MAX_NAME_BYTES: usize = 80;
+
+/// Most calls of the driver that one file lets fail: as many as the guest's command line takes.
+pub const MAX_CALLS: usize = 16;
+
+/// All that a rule file tells.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuleFile {
+    /// What the device does.
+    pub plan: FaultPlan,
+    /// Calls that the guest lets fail.
+    pub calls: Vec<CallRule>,
+}
 
 /// Why a rule file cannot be used.
 #[derive(Debug, Error)]
@@ -87,11 +100,20 @@ pub fn read_text(path: &Path) -> Result<String, RuleFileError> {
     Ok(text)
 }
 
-/// Checks the text of a rule file; `path` is for messages alone.
+/// Checks the text of a rule file for the device, which leaves the calls to the guest; `path` is for
+/// messages alone.
 ///
 /// # Errors
 /// `TooLarge` and `Invalid`.
 pub fn parse(path: &Path, text: &str) -> Result<FaultPlan, RuleFileError> {
+    parse_all(path, text).map(|file| file.plan)
+}
+
+/// Checks the text of a rule file; `path` is for messages alone.
+///
+/// # Errors
+/// `TooLarge` and `Invalid`.
+pub fn parse_all(path: &Path, text: &str) -> Result<RuleFile, RuleFileError> {
     if text.len() as u64 > MAX_FILE_BYTES {
         return Err(RuleFileError::TooLarge {
             path: path.to_owned(),
@@ -132,7 +154,7 @@ impl Problem {
     }
 }
 
-fn check_file(text: &str) -> Result<FaultPlan, Problem> {
+fn check_file(text: &str) -> Result<RuleFile, Problem> {
     let file: File = toml::from_str(text).map_err(|error| {
         let message = error.message().trim().replace('\n', ", ");
         let help =
@@ -143,20 +165,55 @@ fn check_file(text: &str) -> Result<FaultPlan, Problem> {
         let message = format!("{} rules are more than {MAX_RULES}", file.rule.len());
         return Err(Problem::new(rule.span(), message, "leave rules out"));
     }
-    check_names(&file.rule)?;
+    if let Some(call) = file.call.get(MAX_CALLS) {
+        let message = format!("{} calls are more than {MAX_CALLS}", file.call.len());
+        return Err(Problem::new(call.span(), message, "leave calls out"));
+    }
+    check_names(&file)?;
     check_states(&file.rule)?;
     let rules: Result<Vec<_>, _> = file.rule.into_iter().map(check_rule).collect();
-    Ok(FaultPlan {
-        seed: file.seed.map_or(0, |seed| seed.0),
-        state_scope: file.state_scope,
-        rules: rules?,
+    let calls: Result<Vec<_>, _> = file.call.into_iter().map(check_call).collect();
+    Ok(RuleFile {
+        plan: FaultPlan {
+            seed: file.seed.map_or(0, |seed| seed.0),
+            state_scope: file.state_scope,
+            rules: rules?,
+        },
+        calls: calls?,
     })
 }
 
-fn check_names(rules: &[Spanned<RuleForm>]) -> Result<(), Problem> {
+fn check_call(form: Spanned<CallForm>) -> Result<CallRule, Problem> {
+    let form = form.into_inner();
+    if !is_routine(form.routine.get_ref()) {
+        return Err(Problem::new(
+            form.routine.span(),
+            format!("{:?} is no name of a routine", form.routine.get_ref()),
+            "write it as the header does, such as IoAllocateMdl",
+        ));
+    }
+    let location = form.location.map(|location| {
+        CallSite::parse(location.get_ref()).ok_or_else(|| {
+            Problem::new(
+                location.span(),
+                format!("{:?} is no call site", location.get_ref()),
+                "write the driver's file and an offset in it, such as dmarig.sys+0x1a2b",
+            )
+        })
+    });
+    Ok(CallRule {
+        name: form.name.into_inner(),
+        routine: form.routine.into_inner(),
+        location: location.transpose()?,
+        nth: positive("nth", form.nth)?.unwrap_or(1),
+        is_optional: form.optional,
+    })
+}
+
+fn check_names(file: &File) -> Result<(), Problem> {
     let mut names = BTreeSet::new();
-    for rule in rules {
-        let name = &rule.get_ref().name;
+    let rules = file.rule.iter().map(|rule| &rule.get_ref().name);
+    for name in rules.chain(file.call.iter().map(|call| &call.get_ref().name)) {
         check_name("rule", name)?;
         if !names.insert(name.get_ref().as_str()) {
             return Err(Problem::new(

@@ -21,6 +21,31 @@ pub(super) struct File {
     /// The rules. At a hit the first that strikes decides.
     #[schemars(with = "Vec<RuleForm>")]
     pub rule: Vec<Spanned<RuleForm>>,
+    /// Calls of the driver that fail; the guest `nt` does it.
+    #[schemars(with = "Vec<CallForm>")]
+    pub call: Vec<Spanned<CallForm>>,
+}
+
+/// A call of the driver that fails, once.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Call")]
+pub(super) struct CallForm {
+    /// Its name in reports, unlike that of every other rule.
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// The routine: an import, a member of DMA_OPERATIONS or a function of the framework.
+    #[schemars(with = "String")]
+    pub routine: Spanned<String>,
+    /// The call site, such as `dmarig.sys+0x1a2b`: the return address in the driver's image. Any by default.
+    #[schemars(with = "Option<String>")]
+    pub location: Option<Spanned<String>>,
+    /// Which of the calls there fails, from 1; 1 by default.
+    #[schemars(with = "Option<u64>", range(min = 1))]
+    pub nth: Option<Spanned<i64>>,
+    /// Whether a run is good in which it never struck; false by default.
+    #[serde(default)]
+    pub optional: bool,
 }
 
 /// One rule.

@@ -237,3 +237,53 @@ fn too_many_rules_are_refused_at_the_first_too_many() {
         "{error}"
     );
 }
+
+#[test]
+fn calls_of_the_driver_are_read_and_left_out_of_the_devices_plan() {
+    let text = r#"
+[[call]]
+name = "no MDL"
+routine = "IoAllocateMdl"
+location = "dmarig.sys+0x68b1"
+nth = 2
+optional = true
+
+[[call]]
+name = "no pool"
+routine = "ExAllocatePool2"
+"#;
+    let file = super::parse_all(Path::new("x.toml"), text).expect("a rule file");
+    let [first, second] = &file.calls[..] else {
+        panic!("{file:?}")
+    };
+    assert_eq!((first.nth, first.is_optional), (2, true));
+    let site = first.location.as_ref().map(ToString::to_string);
+    assert_eq!(site.as_deref(), Some("dmarig.sys+0x68b1"));
+    assert_eq!((second.nth, &second.location), (1, &None));
+    assert_eq!(plan(text), crate::FaultPlan::default());
+}
+
+#[test]
+fn bad_calls_are_named_with_their_place() {
+    let check = |text: &str, expected: &str| {
+        let seen = parse_error(text);
+        assert!(seen.contains(expected), "{text}: {seen}");
+    };
+    let call = |rest: &str| format!("[[call]]\nname = \"a\"\nroutine = \"IoAllocateMdl\"\n{rest}");
+    check(
+        &call("location = \"0x12\""),
+        "line 4, column 12: \"0x12\" is no call site",
+    );
+    check(&call("nth = 0"), "line 4, column 7: `nth` is 0");
+    check(&call("times = 1"), "times");
+    check(
+        "[[call]]\nname = \"a\"\nroutine = \"a b\"",
+        "line 3, column 11: \"a b\" is no name of a routine",
+    );
+    let twice = call("[[rule]]\nname = \"a\"\nevent = \"dma-read\"\neffect = \"drop\"");
+    assert!(
+        !parse_error(&twice).is_empty(),
+        "names are shared with rules"
+    );
+    check(&call("").repeat(17), "17 calls are more than 16");
+}
