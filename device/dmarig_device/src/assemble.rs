@@ -20,6 +20,8 @@ use crate::control_socket::ControlSocket;
 use crate::dut::{Dut, MessageDma};
 use crate::mailbox::MailboxError;
 use crate::port::{Port, chain};
+use crate::record::{RecordError, RecordFolder};
+use crate::replay::ReplayFolderError;
 use crate::rig::Rig;
 use crate::sandbox::{self, SandboxError};
 use crate::{event_loop, exit_code, signals};
@@ -55,6 +57,12 @@ pub enum RunError {
     /// What `--sandbox-probe` asked for does not work, as it should be.
     #[error("sandbox probe")]
     Probe(#[source] io::Error),
+    /// The recording cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The recording cannot be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayFolderError),
     /// The kernel refuses something.
     #[error("{action}")]
     System {
@@ -68,10 +76,11 @@ pub enum RunError {
 impl RunError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::DeviceFile(_) | Self::LogFilter { .. } => exit_code::USAGE,
+            Self::DeviceFile(_) | Self::LogFilter { .. } | Self::Replay(_) => exit_code::USAGE,
             Self::Listen(_)
             | Self::Mailbox(_)
             | Self::ParentEnded
+            | Self::Record(_)
             | Self::Sandbox(_)
             | Self::System { .. } => exit_code::ENVIRONMENT,
             Self::Probe(_) => exit_code::PROBE_DENIED,
@@ -105,7 +114,13 @@ pub fn rig(options: &Options) -> Result<Rig, RunError> {
     } else {
         MessageDma::On
     };
-    let dut = Dut::new(&description, message_dma);
+    let mut dut = Dut::new(&description, message_dma);
+    if let Some(folder) = &options.record {
+        let max_bytes = u64::from(options.record_limit) << 20;
+        let mut folder = RecordFolder::create(folder, max_bytes, message_dma)?;
+        folder.add(FunctionName::DUT0, options.device.as_deref(), &mut dut)?;
+        folder.seal()?;
+    }
     let dut = Port::bind(&options.socket, FunctionName::DUT0, dut)?;
     let control_function = options
         .control_function

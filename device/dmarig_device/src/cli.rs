@@ -37,6 +37,15 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub device: Option<PathBuf>,
 
+    /// Write what each device under test is told, and what it does, into this folder, which is made:
+    /// docs/replay.md.
+    #[arg(long, value_name = "FOLDER")]
+    pub record: Option<PathBuf>,
+
+    /// Most MiB of each event log and of each trace; what comes later is not recorded.
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub record_limit: u32,
+
     /// Never send DMA messages, for QEMU before 11.1: a miss is reported as unmapped at once.
     #[arg(long)]
     pub no_message_dma: bool,

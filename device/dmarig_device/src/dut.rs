@@ -4,18 +4,22 @@
 //! at a time, over a bus made of mapping table, guest memory and the connection. Nothing here waits.
 
 mod bus;
+mod control_change;
 mod mappings_view;
 mod memory;
 mod messages;
+mod on_tape;
 mod records;
 mod references;
 mod stale;
+mod tape;
 
 use std::time::Instant;
 
 use control_api::FunctionName;
+use control_api::ledger::AccessDirection;
 use control_api::request::Sabotage;
-use control_api::response::{DmaOutcome, Mappings, MappingsSummary, SabotageState};
+use control_api::response::{Buffer, DmaOutcome, Mappings, MappingsSummary, SabotageState};
 use device_file::DeviceDescription;
 use dma_engine::{Engine, EngineConfig};
 use dmarig_abi::Iova;
@@ -25,19 +29,24 @@ use endpoint::{
     RequestRecord, Tick, WorkContext,
 };
 use pci_function::ResetKind;
+use recording::log::{Event, ResetInput};
+use recording::trace::{self, TraceRecord};
 use vfio_user::{
     Connection, DeviceModel, DmaError, DmaMap, DmaTicket, DmaUnmap, Errno, InterruptCounters,
     IrqIndex, IrqInfo, IrqSet, RegionIndex, RegionInfo,
 };
 
 use crate::host_request;
-use crate::ledger::{IovaRange, Ledger, LiveReference, Requester};
+use crate::ledger::{DeclareError, IovaRange, Ledger, LiveReference, Requester};
 use crate::pci_front::{PciFront, Upset};
 use bus::Bus;
+use control_change::ControlChange;
 pub use memory::DutMemory;
 use messages::Messages;
 pub use messages::{MessageCounters, MessageDma};
 use stale::StaleTranslations;
+pub use tape::Divergence;
+use tape::IrqNote;
 
 /// The device under test.
 #[derive(Debug)]
@@ -86,12 +95,17 @@ impl Dut {
     }
 
     /// Says what time it is, for all that follows.
-    pub const fn set_now(&mut self, now: Tick) {
+    pub fn set_now(&mut self, now: Tick) {
+        if now != self.now {
+            let us = now.as_micros();
+            self.memory.tape_mut().note(|| Event::Tick { us });
+        }
         self.now = now;
     }
 
     /// Lets the endpoint work for one slice; tells whether it has more to do at once.
     pub fn work(&mut self, connection: Option<&mut Connection>, now: Instant) -> bool {
+        self.memory.tape_mut().note(|| Event::Work { slices: 1 });
         let channels = self.endpoint.channel_count();
         let mut bus = Bus {
             memory: &mut self.memory,
@@ -122,7 +136,23 @@ impl Dut {
     /// # Errors
     /// If too many wait.
     pub fn submit_host(&mut self, request: Request) -> Result<u64, HostQueueFull> {
+        self.note_change(|| ControlChange::Submit(request.into()));
         self.endpoint.submit_host(request)
+    }
+
+    /// Declares a buffer to the ledger and returns its number.
+    ///
+    /// # Errors
+    /// [`DeclareError`]; nothing has changed then.
+    pub fn declare_buffer(&mut self, buffer: Buffer) -> Result<u32, DeclareError> {
+        self.note_change(|| ControlChange::Declare(buffer.clone()));
+        self.ledger.declare(buffer)
+    }
+
+    /// Forgets the accesses and violations of the ledger; its trace goes on.
+    pub fn clear_ledger(&mut self) {
+        self.note_change(|| ControlChange::ClearLedger);
+        self.ledger.clear();
     }
 
     /// Requests of the control socket that have ended.
@@ -132,6 +162,12 @@ impl Dut {
 
     /// Resets the function as a bus reset does.
     pub fn reset_function(&mut self, kind: ResetKind) {
+        self.ledger.note(|| TraceRecord::Reset {
+            kind: match kind {
+                ResetKind::Conventional => trace::ResetKind::Conventional,
+                ResetKind::FunctionLevel => trace::ResetKind::FunctionLevel,
+            },
+        });
         self.report_live_references("saw a reset");
         self.front.reset(kind);
         self.endpoint.reset(self.moment());
@@ -141,6 +177,7 @@ impl Dut {
 
     /// Undeclares a buffer; `false` if there is none of that number.
     pub fn undeclare_buffer(&mut self, id: u32) -> bool {
+        self.note_change(|| ControlChange::Undeclare(id));
         let Some(buffer) = self.ledger.undeclare(id) else {
             return false;
         };
@@ -153,6 +190,7 @@ impl Dut {
 
     /// Sets a sabotage. One of the endpoint's own replaces the other.
     pub fn set_sabotage(&mut self, sabotage: Sabotage, times: Option<u32>) {
+        self.note_change(|| ControlChange::SetSabotage(sabotage, times));
         let endpoint_sabotage = match sabotage {
             Sabotage::DeviceStaleMapping => {
                 self.memory.set_stale(Some(StaleTranslations::new(times)));
@@ -171,6 +209,7 @@ impl Dut {
 
     /// Ends every sabotage.
     pub fn clear_sabotages(&mut self) {
+        self.note_change(|| ControlChange::ClearSabotages);
         self.sabotage = None;
         self.endpoint.set_sabotage(None, 0);
         self.memory.set_stale(None);
@@ -197,11 +236,6 @@ impl Dut {
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
-    }
-
-    /// The ledger, to change it.
-    pub const fn ledger_mut(&mut self) -> &mut Ledger {
-        &mut self.ledger
     }
 
     /// Counts every change of the mappings.
@@ -247,16 +281,30 @@ impl Dut {
                 EndpointEvent::RequestDone(record) => self.note_record(&record),
             }
         }
+        self.follow_pin();
+    }
+
+    /// Drives the interrupt pin as the endpoint wants it.
+    fn follow_pin(&mut self) {
+        let was_up = self.front.is_intx_asserted();
         self.front.set_intx(self.endpoint.is_intx_asserted());
+        let asserted = self.front.is_intx_asserted();
+        if asserted != was_up {
+            self.ledger.note(|| TraceRecord::Pin { asserted });
+        }
     }
 
     fn raise(&mut self, vector: MsixVector) {
+        self.ledger.note(|| TraceRecord::Interrupt {
+            vector: vector.number().into(),
+        });
         self.front.raise_msix(vector.number());
     }
 
     fn note_record(&mut self, record: &RequestRecord) {
         let is_own = record.channel.number() < self.endpoint.channel_count();
         let channel = is_own.then(|| u32::from(record.channel.number()));
+        self.ledger.note(|| records::trace_record(record, channel));
         if let Some(fallback) = record.fallback {
             let who = Requester {
                 channel,
@@ -294,6 +342,18 @@ impl Dut {
         }
     }
 
+    /// Adds an access of the guest to the trace.
+    fn note_access(
+        &mut self,
+        region: RegionIndex,
+        offset: u64,
+        direction: AccessDirection,
+        data: &[u8],
+    ) {
+        self.ledger
+            .note(|| TraceRecord::access(region.get(), offset, direction, data));
+    }
+
     fn live_references(&self) -> Vec<LiveReference> {
         references::live(&*self.endpoint)
     }
@@ -329,23 +389,37 @@ impl DeviceModel for Dut {
         offset: u64,
         data: &mut [u8],
     ) -> Result<(), Errno> {
-        if let Some(bar) = self.front.endpoint_bar(region) {
+        self.memory
+            .tape_mut()
+            .note(|| on_tape::region_read(region, offset, data.len()));
+        let outcome = if let Some(bar) = self.front.endpoint_bar(region) {
             self.endpoint.read(bar, offset, data, self.moment());
-            self.front.set_intx(self.endpoint.is_intx_asserted());
-            return Ok(());
-        }
-        self.front.read_region(region, offset, data)
+            Ok(())
+        } else {
+            self.front.read_region(region, offset, data)
+        };
+        self.note_access(region, offset, AccessDirection::Read, data);
+        self.follow_pin();
+        outcome
     }
 
     fn write_region(&mut self, region: RegionIndex, offset: u64, data: &[u8]) -> Result<(), Errno> {
+        self.memory
+            .tape_mut()
+            .note_region_write(region, offset, data);
+        self.note_access(region, offset, AccessDirection::Write, data);
         if let Some(bar) = self.front.endpoint_bar(region) {
             self.endpoint.write(bar, offset, data, self.moment());
-            self.front.set_intx(self.endpoint.is_intx_asserted());
+            self.follow_pin();
             return Ok(());
         }
-        let was_in_d0 = self.front.power_state() == 0;
+        let was_in = self.front.power_state();
         let upset = self.front.write_region(region, offset, data)?;
-        if was_in_d0 && self.front.power_state() != 0 {
+        let state = self.front.power_state();
+        if was_in != state {
+            self.ledger.note(|| TraceRecord::Power { state });
+        }
+        if was_in == 0 && state != 0 {
             self.report_live_references("saw the function leave D0");
         }
         if upset == Upset::FunctionLevelReset {
@@ -373,21 +447,29 @@ impl DeviceModel for Dut {
     }
 
     fn set_irqs(&mut self, set: IrqSet) -> Result<(), Errno> {
-        self.front.set_irqs(set)
+        // One that is refused has changed nothing.
+        let note = IrqNote::new(self.memory.tape(), &set);
+        self.front.set_irqs(set)?;
+        self.memory.tape_mut().note_irqs(note);
+        Ok(())
     }
 
     fn reset(&mut self) -> Result<(), Errno> {
+        let event = || Event::Reset(ResetInput::Platform);
+        self.memory.tape_mut().note(event);
         self.reset_function(ResetKind::Conventional);
         Ok(())
     }
 
     fn dma_reply(&mut self, ticket: DmaTicket, outcome: Result<&[u8], DmaError>) {
         if let Some((ticket, answer)) = self.messages.take_reply(ticket, outcome) {
-            self.endpoint.message_done(ticket, answer);
+            self.message_answered(ticket, answer);
         }
     }
 
     fn disconnected(&mut self) {
+        self.memory.tape_mut().note(|| Event::Disconnected);
+        self.ledger.note(|| TraceRecord::Disconnected);
         self.report_live_references("saw the connection end");
         self.endpoint.disconnected();
         self.endpoint.reset(self.moment());

@@ -14,6 +14,7 @@ use control_api::FunctionName;
 use control_api::ledger::{AccessDirection, AccessRecord, LedgerPage, Violation, ViolationKind};
 use control_api::response::Buffer;
 use dmarig_abi::Iova;
+use recording::trace::{Trace, TraceRecord, ViolationRecord};
 
 pub use buffers::DeclareError;
 use buffers::{DeclaredBuffers, Judgement};
@@ -58,9 +59,36 @@ pub struct Ledger {
     last_seq: u64,
     dropped_records: u64,
     dropped_violations: u64,
+    trace: Option<Trace>,
 }
 
 impl Ledger {
+    /// From now on everything is added to a canonical trace, too.
+    pub fn set_trace(&mut self, trace: Trace) {
+        self.trace = Some(trace);
+    }
+
+    /// The canonical trace, if there is one.
+    #[must_use]
+    pub const fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    /// Hands on what the trace has kept back.
+    pub fn flush_trace(&mut self) {
+        if let Some(trace) = &mut self.trace {
+            trace.flush();
+        }
+    }
+
+    /// Adds a record to the trace; where there is none, it is not even made.
+    #[inline]
+    pub(crate) fn note(&mut self, record: impl FnOnce() -> TraceRecord) {
+        if let Some(trace) = &mut self.trace {
+            trace.add(&record());
+        }
+    }
+
     /// Declares a buffer and returns its number.
     ///
     /// # Errors
@@ -230,6 +258,16 @@ impl Ledger {
         detail: String,
     ) {
         let seq = self.next_seq();
+        if let Some(trace) = &mut self.trace {
+            trace.add(&TraceRecord::Violation(ViolationRecord {
+                kind,
+                channel: who.channel,
+                iova: range.start().raw(),
+                length: range.len_bytes(),
+                epoch: who.epoch,
+                detail: detail.clone(),
+            }));
+        }
         if self.violations.len() >= MAX_VIOLATIONS {
             self.dropped_violations += 1;
             return;

@@ -18,7 +18,6 @@ use control_api::rpc::{
 };
 use control_api::{FunctionName, Method, RpcError};
 use dmarig_abi::mailbox::MAILBOX_VERSION;
-use pci_function::ResetKind;
 use serde_json::Value;
 
 use crate::control_function::ControlFunction;
@@ -89,7 +88,7 @@ fn run(rig: &mut Rig, incoming: Incoming, now: Instant) -> Outcome {
         BufferList::NAME => parse(params).and_then(|ask| buffer_list(rig, &ask)),
         LedgerRead::NAME => parse(params).and_then(|ask| ledger_read(rig, &ask)),
         LedgerClear::NAME => parse(params).and_then(|LedgerClear {}| {
-            rig.dut.model_mut().ledger_mut().clear();
+            rig.dut.model_mut().clear_ledger();
             done::<LedgerClear>(Empty {})
         }),
         SabotageSet::NAME => parse(params).and_then(|ask| sabotage_set(rig, &ask)),
@@ -230,8 +229,7 @@ fn buffer_declare(rig: &mut Rig, ask: BufferDeclare) -> Outcome {
     let id = rig
         .dut
         .model_mut()
-        .ledger_mut()
-        .declare(buffer)
+        .declare_buffer(buffer)
         .map_err(|error| {
             let code = match error {
                 DeclareError::Full => CODE_LIMIT,
@@ -282,7 +280,7 @@ fn function_reset(rig: &mut Rig, ask: &FunctionReset) -> Outcome {
         }
         name => {
             dut(rig, name)?;
-            rig.dut.model_mut().reset_function(ResetKind::Conventional);
+            rig.dut.model_mut().reset_by_control();
         }
     }
     done::<FunctionReset>(Empty {})

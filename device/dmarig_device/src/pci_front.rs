@@ -171,6 +171,11 @@ impl PciFront {
         }
     }
 
+    /// Whether the interrupt pin is up.
+    pub(crate) fn is_intx_asserted(&self) -> bool {
+        self.lines.is_intx_asserted()
+    }
+
     /// Brings configuration space to its state after a bus reset.
     pub(crate) fn reset(&mut self, kind: ResetKind) {
         self.config.reset(kind);

@@ -168,6 +168,7 @@ impl Rig {
     /// Hangs up on everybody, so that the models drop what is theirs.
     pub fn shut_down(&mut self) {
         self.dut.close();
+        self.dut.model_mut().end_recording();
         if let Some(port) = &mut self.control_function {
             port.close();
         }
@@ -309,6 +310,7 @@ impl Rig {
         let deadlines = [
             self.dut.next_deadline(),
             self.next_tick(),
+            self.dut.model().next_checkpoint(),
             self.waiters.next_deadline(),
             self.control_socket
                 .as_ref()

@@ -30,6 +30,7 @@ pub(crate) fn settle(rig: &mut Rig, now: Instant) -> bool {
     answer_mailbox(rig, now);
     answer_epochs(rig, now);
     answer_deadlines(rig, now);
+    rig.dut.model_mut().follow_recording(now);
     has_more
 }
 

@@ -129,7 +129,7 @@ fn one_of_each() -> Vec<Event<'static>> {
             outcome: Err(ReplyFailure::Disconnected),
         },
         Event::Control("{\"set\":1}"),
-        Event::Work { slices: 1 << 33 },
+        Event::Work { slices: 1 << 16 },
         Event::Tick { us: 17 },
         Event::Bytes(b"bytes"),
         Event::Fill {

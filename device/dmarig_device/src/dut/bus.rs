@@ -6,6 +6,7 @@ use control_api::FunctionName;
 use control_api::ledger::AccessDirection;
 use dmarig_abi::Iova;
 use endpoint::{BusFault, ChannelId, Direction, DmaBus, SubmitError, Ticket};
+use recording::log::{Event, SubmitFailure};
 use vfio_user::Connection;
 
 use super::memory::DutMemory;
@@ -56,7 +57,20 @@ impl Bus<'_> {
 
     fn submit(&mut self, iova: Iova, payload: &Payload<'_>) -> Result<Ticket, SubmitError> {
         let connection = self.connection.as_deref_mut();
-        let ticket = self.messages.submit(connection, iova, payload, self.now)?;
+        let tape = self.memory.tape_mut();
+        let submitted = match tape.player() {
+            Some(player) => self.messages.submit_again(player.submit_failure()),
+            None => self.messages.submit(connection, iova, payload, self.now),
+        };
+        if let Err(error) = submitted {
+            tape.note(|| {
+                Event::SubmitFailed(match error {
+                    SubmitError::Busy => SubmitFailure::Busy,
+                    SubmitError::Unavailable => SubmitFailure::Unavailable,
+                })
+            });
+        }
+        let ticket = submitted?;
         let direction = match payload {
             Payload::Read { .. } => AccessDirection::Read,
             Payload::Write { .. } => AccessDirection::Write,

@@ -7,10 +7,12 @@ use dmarig_abi::Iova;
 use endpoint::{BusFault, BusFaultKind, Direction};
 use guest_memory::{GuestMemory, MappedRange, PAGE_SIZE_BYTES, RegionId};
 use iommu::{Access, FaultKind, Mapping, MappingTable, Permissions, Removed, Segment};
+use recording::log;
 use tracing::{debug, warn};
 use vfio_user::{DmaMap, DmaUnmap, Errno};
 
 use super::stale::StaleTranslations;
+use super::tape::Tape;
 use crate::ledger::IovaRange;
 
 /// What a mapping leads to: a region, or nothing that we can map.
@@ -26,6 +28,7 @@ pub struct DutMemory {
     table: MappingTable<Backing>,
     guest: GuestMemory,
     stale: Option<StaleTranslations>,
+    tape: Tape,
     memory_was_unmapped: bool,
     message_only_mappings: u64,
 }
@@ -48,6 +51,14 @@ impl DutMemory {
         self.stale.as_ref()
     }
 
+    pub(super) const fn tape(&self) -> &Tape {
+        &self.tape
+    }
+
+    pub(super) const fn tape_mut(&mut self) -> &mut Tape {
+        &mut self.tape
+    }
+
     /// From now on translations that go away are kept and used, or no longer.
     pub(super) fn set_stale(&mut self, stale: Option<StaleTranslations>) {
         self.forget_stale();
@@ -62,6 +73,10 @@ impl DutMemory {
     pub fn map(&mut self, map: DmaMap) -> Result<(), Errno> {
         let permissions = Permissions::from_flags(map.permissions.read, map.permissions.write)
             .ok_or(Errno::EINVAL)?;
+        let mut note = self.tape.recorder().map(|recorder| {
+            let file = map.fd.as_ref().and_then(|fd| recorder.identify(fd));
+            (recorder, file)
+        });
         let backing =
             map.fd.and_then(
                 |fd| match self.guest.attach(fd, map.file_offset, map.size) {
@@ -76,6 +91,16 @@ impl DutMemory {
                     }
                 },
             );
+        if let Some((recorder, file)) = &mut note {
+            recorder.log.note(&log::Event::Map(log::Mapping {
+                iova: map.iova,
+                size: map.size,
+                read: map.permissions.read,
+                write: map.permissions.write,
+                file_offset: map.file_offset,
+                file: file.filter(|_| backing.is_some()),
+            }));
+        }
         let mapping = Mapping {
             iova: Iova::new(map.iova),
             len_bytes: map.size,
@@ -108,6 +133,12 @@ impl DutMemory {
 
     /// Removes mappings and returns the ranges that were mapped, neighbors joined.
     pub(super) fn unmap(&mut self, unmap: DmaUnmap) -> Result<Vec<IovaRange>, Errno> {
+        self.tape.note(|| {
+            log::Event::Unmap(match unmap {
+                DmaUnmap::All => log::Unmapping::All,
+                DmaUnmap::Range { iova, size } => log::Unmapping::Range { iova, size },
+            })
+        });
         let mut ranges = Vec::new();
         let (guest, stale) = (&mut self.guest, &mut self.stale);
         let mut had_memory = false;
@@ -178,9 +209,35 @@ impl DutMemory {
     /// The first byte that has no usable mapping; what lies before it is in `buffer`.
     #[inline]
     pub fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
+        if self.tape.is_off() {
+            return self.copy_out(iova, buffer);
+        }
+        self.read_with_tape(iova, buffer)
+    }
+
+    #[inline]
+    fn copy_out(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
         self.for_each_piece(iova, buffer.len(), Direction::Read, |offset, piece| {
             piece.read_into(&mut buffer[offset..]);
         })
+    }
+
+    /// Reads and writes down what came, or takes what was written down; the mappings say how much.
+    fn read_with_tape(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
+        let outcome = if self.tape.is_replaying() {
+            self.for_each_piece(iova, buffer.len(), Direction::Read, |_, _| ())
+        } else {
+            self.copy_out(iova, buffer)
+        };
+        let reached = reached(iova, buffer.len(), outcome);
+        match &mut self.tape {
+            Tape::Recording(recorder) if reached > 0 => {
+                recorder.log.note_bytes(&buffer[..reached]);
+            }
+            Tape::Replaying(player) if reached > 0 => player.bytes(iova, &mut buffer[..reached]),
+            _ => {}
+        }
+        outcome
     }
 
     /// Writes mapped memory.
@@ -189,6 +246,10 @@ impl DutMemory {
     /// The first byte that has no usable mapping; what lies before it is written.
     #[inline]
     pub fn write(&mut self, iova: Iova, data: &[u8]) -> Result<(), BusFault> {
+        if self.tape.is_replaying() {
+            // What it reads later was recorded: there is no memory to fill.
+            return self.for_each_piece(iova, data.len(), Direction::Write, |_, _| ());
+        }
         self.for_each_piece(iova, data.len(), Direction::Write, |offset, piece| {
             piece.write_from(&data[offset..]);
         })
@@ -284,6 +345,20 @@ const fn access(direction: Direction) -> Access {
         Direction::Read => Access::Read,
         Direction::Write => Access::Write,
     }
+}
+
+/// Bytes in front of what stopped an access at `iova`.
+fn reached(iova: Iova, len: usize, outcome: Result<(), BusFault>) -> usize {
+    outcome.map_or_else(
+        |fault| {
+            fault
+                .iova
+                .checked_offset_from(iova)
+                .and_then(|reached| usize::try_from(reached).ok())
+                .unwrap_or(0)
+        },
+        |()| len,
+    )
 }
 
 /// The address of byte `offset` of an access that does not wrap.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use dmarig_abi::Iova;
 use endpoint::{MessageError, SubmitError, Ticket};
+use recording::log::SubmitFailure;
 use vfio_user::{Connection, DmaError, DmaTicket};
 
 /// How long QEMU has for a DMA message; below the 5 s that it gives us.
@@ -100,11 +101,30 @@ impl Messages {
             | vfio_user::SubmitError::Length { .. }
             | vfio_user::SubmitError::Wraps { .. } => SubmitError::Unavailable,
         })?;
-        self.counters.sent += 1;
-        self.last += 1;
-        let ticket = Ticket(self.last);
+        let ticket = self.next_ticket();
         self.sent.insert(dma_ticket, ticket);
         Ok(ticket)
+    }
+
+    /// The same in a replay: nothing is sent, and the log knows what came of it.
+    ///
+    /// # Errors
+    /// As recorded.
+    pub(super) fn submit_again(
+        &mut self,
+        failure: Option<SubmitFailure>,
+    ) -> Result<Ticket, SubmitError> {
+        match failure {
+            None => Ok(self.next_ticket()),
+            Some(SubmitFailure::Busy) => Err(SubmitError::Busy),
+            Some(SubmitFailure::Unavailable) => Err(SubmitError::Unavailable),
+        }
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        self.counters.sent += 1;
+        self.last += 1;
+        Ticket(self.last)
     }
 
     /// The engine's ticket for a reply, with the reply as the engine wants it.

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 
 use control_api::FunctionName;
 use control_api::request::{
@@ -172,8 +173,8 @@ fn stop_is_answered_and_ends_the_rig() {
 fn signal_ends_the_rig_and_its_sockets_are_removed() {
     let (mut bench, _qemu, _) = rig();
     assert_eq!(bench.step(Event::Signal), Next::Stop);
-    let Bench { folder, rig, .. } = bench;
-    drop(rig);
+    let folder = Rc::clone(&bench.folder);
+    drop(bench);
     let left: Vec<_> = std::fs::read_dir(folder.path()).expect("folder").collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -15,7 +15,7 @@ pub use event::{
     Event, Irqs, Mapping, MappingFile, Outcome, ReplyFailure, ResetInput, SubmitFailure, Unmapping,
 };
 pub use reader::{LogEnd, LogError, LogReader, Position};
-pub use writer::{DEFAULT_MAX_LOG_BYTES, LogWriter};
+pub use writer::{DEFAULT_MAX_LOG_BYTES, LogWriter, MAX_SLICES};
 
 /// First bytes of a file.
 const MAGIC: &[u8; 8] = b"DMARIGEV";

@@ -9,6 +9,8 @@ use super::{BLOCK_BYTES, BLOCK_HEADER_BYTES, LOG_VERSION, MAGIC, MAX_BLOCK_BYTES
 
 /// Size of a log unless told otherwise.
 pub const DEFAULT_MAX_LOG_BYTES: u64 = 64 << 20;
+/// Most slices of work that one event counts, so that a reader can bound them.
+pub const MAX_SLICES: u64 = 1 << 16;
 /// Kept free for the last words: [`Event::Cut`] and a last position.
 const RESERVE_BYTES: u64 = 256;
 
@@ -55,9 +57,14 @@ impl LogWriter {
         }
         if let Event::Work { slices } = event {
             self.slices += slices;
-            return;
+            if self.slices < MAX_SLICES {
+                return;
+            }
         }
         self.note_slices();
+        if matches!(event, Event::Work { .. }) {
+            return;
+        }
         self.append(event);
     }
 

@@ -10,7 +10,6 @@ pub use comparison::{Comparison, Difference};
 pub use file::{DEFAULT_MAX_TRACE_BYTES, TraceFile};
 pub use ledger_hash::LedgerHash;
 pub use record::{
-    AccessDirection, FaultRecord, RequestOrigin, RequestRecord, ResetKind, TraceRecord,
-    ViolationRecord,
+    FaultRecord, RequestOrigin, RequestRecord, ResetKind, TraceRecord, ViolationRecord,
 };
 pub use stream::{LineSink, Trace, TraceSummary};

@@ -4,6 +4,8 @@
 //! process or message number in it, and a request is one record however many TLPs or messages it
 //! took. Addresses and 64-bit values are `"0x1f"`, as on the control socket.
 
+use control_api::ledger::{AccessDirection, AccessPath, ViolationKind};
+use control_api::response::DmaStatus;
 use serde::{Serialize, Serializer};
 
 /// One thing that the device saw or did.
@@ -65,16 +67,6 @@ pub enum TraceRecord {
     },
 }
 
-/// Seen from the guest, or from the device for requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AccessDirection {
-    /// A read.
-    Read,
-    /// A write.
-    Write,
-}
-
 /// By what a function was reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -126,10 +118,10 @@ pub struct RequestRecord {
     /// Bytes moved.
     #[serde(serialize_with = "hex")]
     pub done: u64,
-    /// The name of `DMA_STATUS_*`, or its number where it has none.
-    pub status: String,
+    /// How it ended.
+    pub status: DmaStatus,
     /// How the bytes travelled.
-    pub path: &'static str,
+    pub path: AccessPath,
     /// CRC-32C of the bytes moved.
     pub crc32c: u32,
     /// Offset of the first byte that differs from the pattern.
@@ -163,8 +155,8 @@ pub struct FaultRecord {
 /// What the ledger found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ViolationRecord {
-    /// Its kind, as on the control socket.
-    pub kind: String,
+    /// What happened.
+    pub kind: ViolationKind,
     /// The channel; null for the control socket's own requests.
     pub channel: Option<u32>,
     /// First byte concerned.
@@ -267,8 +259,8 @@ mod tests {
             destination: Some(0x1000),
             length: 64,
             done: 64,
-            status: "success".into(),
-            path: "mapped",
+            status: DmaStatus::Success,
+            path: AccessPath::Mapped,
             crc32c: 5,
             mismatch: None,
             fault_iova: None,

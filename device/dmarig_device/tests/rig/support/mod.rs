@@ -2,10 +2,13 @@
 mod mock_qemu;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use control_api::{Client, ClientError, FunctionName, Method};
-use dmarig_device::{ClientId, Event, Next, Options, Readiness, Rig, assemble};
+use dmarig_device::{ClientId, Event, Next, Options, Readiness, Rig, assemble, replay_folder};
+use tempfile::TempDir;
+
 pub use mock_qemu::{MockQemu, eventfd, take_count};
 
 /// How long an answer that is sure to come is awaited.
@@ -17,7 +20,8 @@ const MAX_STEPS: usize = 100_000;
 
 /// The rig, with a clock of its own.
 pub struct Bench {
-    pub folder: tempfile::TempDir,
+    pub folder: Rc<TempDir>,
+    recording: TempDir,
     pub rig: Rig,
     pub now: Instant,
 }
@@ -30,12 +34,15 @@ impl Bench {
 
     /// The same with other options.
     pub fn with(change: impl FnOnce(&mut Options)) -> Self {
-        let folder = tempfile::tempdir().expect("folder");
+        let folder = Rc::new(tempfile::tempdir().expect("folder"));
+        let recording = tempfile::tempdir().expect("folder");
         let mut options = Options {
             socket: folder.path().join("dut"),
             control_function: Some(folder.path().join("control-function")),
             control: Some(folder.path().join("control")),
             device: None,
+            record: Some(recording.path().into()),
+            record_limit: 64,
             no_message_dma: false,
             die_with_parent: None,
             no_sandbox: true,
@@ -46,6 +53,7 @@ impl Bench {
         let rig = assemble::rig(&options).expect("sockets");
         Self {
             folder,
+            recording,
             rig,
             now: Instant::now(),
         }
@@ -118,6 +126,20 @@ impl Bench {
             FunctionName::Control => "control-function",
             FunctionName::Dut(_) => "dut",
         })
+    }
+}
+
+/// Whatever a test did to the rig, its recording does the same again without the test.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        self.rig.shut_down();
+        for (name, report) in replay_folder(self.recording.path()).expect("a replay") {
+            assert!(report.is_identical(), "{name}: {report:#?}");
+            assert_eq!(report.end, None, "{name}: the log is whole");
+        }
     }
 }
 

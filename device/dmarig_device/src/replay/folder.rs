@@ -1,0 +1,85 @@
+//! Replays the folder that `--record` wrote.
+
+use std::fs::File;
+use std::io::{self, BufReader};
+use std::path::{Path, PathBuf};
+
+use device_file::{DeviceDescription, DeviceFileError};
+use recording::bundle::{BundleError, Manifest, RecordedFunction};
+use thiserror::Error;
+
+use super::{ReplayError, ReplayReport, replay};
+use crate::dut::{Dut, MessageDma};
+
+/// Why a folder cannot be replayed.
+#[derive(Debug, Error)]
+pub enum ReplayFolderError {
+    /// It is no recording.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A file of it cannot be read.
+    #[error("{}: cannot be read", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Its device file is wrong.
+    #[error(transparent)]
+    DeviceFile(#[from] DeviceFileError),
+    /// An event log is wrong.
+    #[error("{}", .path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: ReplayError,
+    },
+}
+
+/// Replays each device under test of a recording, and returns its name with the report.
+///
+/// # Errors
+/// [`ReplayFolderError`].
+pub fn replay_folder(folder: &Path) -> Result<Vec<(String, ReplayReport)>, ReplayFolderError> {
+    let manifest = Manifest::read(folder)?;
+    let functions = manifest.functions.iter();
+    functions
+        .map(|function| {
+            let report = replay_function(folder, &manifest, function)?;
+            Ok((function.name.clone(), report))
+        })
+        .collect()
+}
+
+fn replay_function(
+    folder: &Path,
+    manifest: &Manifest,
+    function: &RecordedFunction,
+) -> Result<ReplayReport, ReplayFolderError> {
+    let description = match &function.device_file {
+        Some(file) => device_file::read(&folder.join(file))?,
+        None => DeviceDescription::default(),
+    };
+    let message_dma = if manifest.message_dma {
+        MessageDma::On
+    } else {
+        MessageDma::Off
+    };
+    let dut = Dut::new(&description, message_dma);
+    let (log_path, log) = open(folder, &function.events)?;
+    let (_, trace) = open(folder, &function.trace)?;
+    replay(dut, log, BufReader::new(trace)).map_err(|source| ReplayFolderError::Log {
+        path: log_path,
+        source,
+    })
+}
+
+fn open(folder: &Path, name: &str) -> Result<(PathBuf, File), ReplayFolderError> {
+    let path = folder.join(name);
+    match File::open(&path) {
+        Ok(file) => Ok((path, file)),
+        Err(source) => Err(ReplayFolderError::Read { path, source }),
+    }
+}
