@@ -64,7 +64,10 @@ pub enum Effect {
         vector: u16,
     },
     /// The interrupt is raised before what it tells of.
-    EarlyInterrupt,
+    EarlyInterrupt {
+        /// How long before.
+        microseconds: u32,
+    },
     /// The interrupt is raised many times.
     Storm {
         /// How many times, 2 to 10,000.
@@ -101,6 +104,8 @@ pub enum Effect {
         times: u16,
         /// Time between two changes.
         microseconds: u32,
+        /// The bit that turns round with each change, as with `flip-bit`.
+        bit: u32,
     },
     /// The first half of the completion entry is written now, the rest later.
     Torn {
@@ -139,7 +144,7 @@ impl Effect {
             Self::StaleTranslation => "stale-translation",
             Self::AllowUnmapped => "allow-unmapped",
             Self::SpuriousInterrupt { .. } => "spurious-interrupt",
-            Self::EarlyInterrupt => "early-interrupt",
+            Self::EarlyInterrupt { .. } => "early-interrupt",
             Self::Storm { .. } => "storm",
             Self::AllOnes => "all-ones",
             Self::Set { .. } => "set",
@@ -225,7 +230,7 @@ impl Effect {
                 CompletionEntry,
                 Reset,
             ],
-            Self::EarlyInterrupt => &[Payload, CompletionEntry],
+            Self::EarlyInterrupt { .. } => &[Payload, CompletionEntry],
             Self::Storm { .. } => &[Msix, Msi, Intx],
             Self::AllOnes | Self::Set { .. } | Self::Stuck { .. } => ANSWERS,
             Self::BreakCapabilityChain { .. } => &[ConfigRead],
@@ -265,13 +270,16 @@ impl Effect {
             MAX_DELAY_US
         };
         match *self {
-            Self::Delay { microseconds } | Self::LinkDown { microseconds } => {
+            Self::Delay { microseconds }
+            | Self::EarlyInterrupt { microseconds }
+            | Self::LinkDown { microseconds } => {
                 self.in_range("microseconds", microseconds, 1..=max_delay)
             }
             Self::Storm { count } => self.in_range("count", count, 2..=10_000),
             Self::Mutate {
                 times,
                 microseconds,
+                ..
             } => {
                 self.in_range("times", times, 1..=1_000)?;
                 self.in_range("microseconds", microseconds, 1..=max_delay)

@@ -214,7 +214,7 @@ fn effects_outside_their_ranges_are_refused() {
         ),
         (
             "completion-entry",
-            "mutate = { times = 0, microseconds = 1 }",
+            "mutate = { times = 0, microseconds = 1, bit = 0 }",
         ),
         ("mmio-read", "stuck.ones = 0"),
         ("mmio-read", "stuck = { ones = 3, zeros = 1 }"),

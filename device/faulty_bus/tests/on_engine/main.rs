@@ -1,0 +1,5 @@
+//! The layer between an engine and memory.
+
+mod effects;
+mod requests;
+mod support;
