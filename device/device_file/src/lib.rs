@@ -10,6 +10,7 @@
 
 mod description;
 mod error;
+mod function;
 mod key_path;
 mod problem;
 mod read;
@@ -20,6 +21,10 @@ pub use error::{DeviceFileError, Located};
 pub use key_path::KeyPath;
 pub use problem::{Problem, Problems};
 pub use read::{MAX_FILE_BYTES, parse, read};
+pub use section::bar::{Bar, Space};
+pub use section::capabilities::{Ats, Capabilities, Pasid};
 pub use section::dma::{ADDRESS_WIDTHS, Dma};
 pub use section::identity::Identity;
-pub use section::interrupts::Interrupts;
+pub use section::interrupts::{Interrupts, Pin};
+pub use section::pcie::{Pcie, PcieKind};
+pub use section::power::Power;

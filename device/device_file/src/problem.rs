@@ -35,6 +35,13 @@ impl Problems {
         }
     }
 
+    /// Notes an error that brings its mend along, in the way of this workspace: behind "help: ".
+    pub fn error(&mut self, at: &KeyPath, error: &dyn std::error::Error) {
+        let text = error.to_string();
+        let (what, help) = text.split_once("\nhelp: ").unwrap_or((&text, ""));
+        self.note(at, format!("cannot be: {what}"), help);
+    }
+
     /// Notes a value outside of its range.
     pub fn range<N: PartialOrd + Display>(
         &mut self,
@@ -50,6 +57,12 @@ impl Problems {
             );
             self.note(at, what, "");
         }
+    }
+
+    /// Whether nothing was noted.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The problems.

@@ -62,3 +62,112 @@ fn unknown_key_and_bad_syntax_name_the_place() {
         assert!(error.contains("help: "), "{error}");
     }
 }
+
+#[test]
+fn wrong_functions_are_refused_where_the_key_stands() {
+    let bar = "[[bar]]\nindex = 0\nsize = 0x1000\n";
+    let no_vectors = "[interrupts]\nmsix_vectors = 0\n";
+    for (text, expected) in [
+        (
+            "[[bar]]\nindex = 0\nsize = 0x3000\n[interrupts]\nmsix_vectors = 0\n".to_owned(),
+            "line 3, column 8: bar[0].size cannot be: BAR 0: size 0x3000 of a 32-bit memory BAR\nhelp: a power of two",
+        ),
+        (
+            format!("{no_vectors}{bar}[[bar]]\nindex = 0\nsize = 16\n"),
+            "line 7, column 9: bar[1].index needs register 0, which another BAR has",
+        ),
+        (
+            format!("{no_vectors}[[bar]]\nindex = 5\nspace = \"memory64\"\nsize = 16\n"),
+            "line 4, column 9: bar[0].index cannot be",
+        ),
+        (
+            format!("{no_vectors}[[bar]]\nindex = 0\nsize = 16\nspace = \"io\"\nmappable = true\n"),
+            "line 7, column 12: bar[0].mappable is true, but I/O ports cannot be mapped",
+        ),
+        (
+            format!("{no_vectors}[[bar]]\nindex = 0\nsize = 0x800\nmappable = true\n"),
+            "line 5, column 8: bar[0].size is 0x800 of a mappable BAR\nhelp: 0x1000 to",
+        ),
+        (
+            format!("{no_vectors}[[bar]]\nindex = 0\nspace = \"memory64\"\nsize = 0x8000000000\n"),
+            "line 6, column 8: bar[0].size is 0x8000000000: no guest has room for that",
+        ),
+        (
+            bar.to_owned(),
+            "line 1, column 1: interrupts.msix_vectors is 4, but no BAR is named for their table",
+        ),
+        (
+            format!("{bar}[interrupts]\nmsix_table_bar = 1\n"),
+            "line 5, column 18: interrupts.msix_table_bar cannot be: MSI-X: table at 0x0 of BAR 1",
+        ),
+        (
+            format!("{bar}[interrupts]\nmsix_table_bar = 0\nmsix_pba_offset = 8\n"),
+            "line 6, column 19: interrupts.msix_pba_offset cannot be: MSI-X: table and pending bits overlap",
+        ),
+        (
+            "[interrupts]\nmsi_vectors = 3\n".to_owned(),
+            "line 2, column 15: interrupts.msi_vectors cannot be: MSI: 3 vectors\nhelp: 1, 2, 4",
+        ),
+        (
+            "[interrupts]\npin = \"E\"\n".to_owned(),
+            "line 2, column 7: unknown variant `E`",
+        ),
+        (
+            "[pcie]\nmax_payload = 100\n".to_owned(),
+            "line 2, column 15: pcie.max_payload cannot be",
+        ),
+        (
+            "[pcie]\ntype = \"none\"\n[capabilities]\naer = true\n".to_owned(),
+            "line 4, column 7: capabilities.aer cannot be: AER needs PCI Express\nhelp: leave AER out",
+        ),
+        (
+            "[capabilities]\nserial_number = \"00-11\"\n".to_owned(),
+            "line 2, column 17: capabilities.serial_number is no serial number\nhelp: eight bytes",
+        ),
+        (
+            "[capabilities]\nvendor_specific = [[]]\n".to_owned(),
+            "line 2, column 19: capabilities.vendor_specific cannot be",
+        ),
+        (
+            "[capabilities.pasid]\nwidth = 21\n".to_owned(),
+            "line 2, column 9: capabilities.pasid.width cannot be: PASID: 21 bits\nhelp: 1 to 20",
+        ),
+        (
+            "[capabilities.ats]\ninvalidate_queue_depth = 0\n".to_owned(),
+            "line 2, column 26: capabilities.ats.invalidate_queue_depth cannot be",
+        ),
+    ] {
+        let error = refused(&text);
+        assert!(error.contains(expected), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn vectors_of_the_built_in_device_find_room() {
+    for (vectors, bar_size, pba_offset) in [
+        (1, 0x2000, 0x1000),
+        (256, 0x2000, 0x1000),
+        (257, 0x4000, 0x2000),
+        (2048, 0x1_0000, 0x8000),
+    ] {
+        let device = accepted(&format!("[interrupts]\nmsix_vectors = {vectors}\n"));
+        assert_eq!(device.effective_bars()[1].size, bar_size);
+        let msix = device.interrupts.msix().expect("vectors");
+        assert_eq!(msix.pba_offset, pba_offset);
+    }
+}
+
+#[test]
+fn serial_number_is_read_from_the_highest_byte_down() {
+    let device = accepted("[capabilities]\nserial_number = \"01-23-45-67-89-ab-cd-EF\"\n");
+    let number = device.function_config().serial_number;
+    assert_eq!(number, Some(0x0123_4567_89ab_cdef));
+    for bad in [
+        "",
+        "01-23-45-67-89-ab-cd-ef-01",
+        "1-23-45-67-89-ab-cd-ef",
+        "+1-23-45-67-89-ab-cd-ef",
+    ] {
+        refused(&format!("[capabilities]\nserial_number = \"{bad}\"\n"));
+    }
+}

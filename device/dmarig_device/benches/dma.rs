@@ -185,7 +185,8 @@ impl Peer {
     fn connect() -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("dut");
-        let dut = Dut::new(&DeviceDescription::default(), MessageDma::On);
+        let dut =
+            Dut::new(&DeviceDescription::default(), MessageDma::On).expect("no BAR needs memory");
         let port = Port::bind(&path, FunctionName::DUT0, dut).expect("socket");
         let client = Client::connect(&path).expect("connect");
         let mut peer = Self {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use control_api::FunctionName;
 use control_api::response::SandboxState;
 use device_file::{DeviceDescription, DeviceFileError};
+use guest_memory::SharedMemoryError;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use serde_json::json;
 use thiserror::Error;
@@ -63,6 +64,9 @@ pub enum RunError {
     /// The recording cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayFolderError),
+    /// The memory of a mappable BAR cannot be had.
+    #[error("mappable BAR")]
+    BarMemory(#[from] SharedMemoryError),
     /// The kernel refuses something.
     #[error("{action}")]
     System {
@@ -79,6 +83,7 @@ impl RunError {
             Self::DeviceFile(_) | Self::LogFilter { .. } | Self::Replay(_) => exit_code::USAGE,
             Self::Listen(_)
             | Self::Mailbox(_)
+            | Self::BarMemory(_)
             | Self::ParentEnded
             | Self::Record(_)
             | Self::Sandbox(_)
@@ -114,7 +119,7 @@ pub fn rig(options: &Options) -> Result<Rig, RunError> {
     } else {
         MessageDma::On
     };
-    let mut dut = Dut::new(&description, message_dma);
+    let mut dut = Dut::new(&description, message_dma)?;
     if let Some(folder) = &options.record {
         let max_bytes = u64::from(options.record_limit) << 20;
         let mut folder = RecordFolder::create(folder, max_bytes, message_dma)?;

@@ -17,7 +17,7 @@ use vfio_user::{
 };
 
 use crate::mailbox::{CallError, Mailbox, MailboxError};
-use crate::pci_front::{PciFront, Upset};
+use crate::pci_front::PciFront;
 
 /// MSI-X vector that says "a request lies in the mailbox".
 const REQUEST_VECTOR: u16 = 0;
@@ -49,7 +49,7 @@ impl ControlFunction {
     /// [`CallError`]; nothing has changed then.
     pub fn begin_call(&mut self, program: &[u8]) -> Result<(), CallError> {
         self.mailbox.begin_call(program)?;
-        self.front.raise_msix(REQUEST_VECTOR);
+        self.front.raise(REQUEST_VECTOR);
         Ok(())
     }
 
@@ -159,8 +159,8 @@ impl DeviceModel for ControlFunction {
                 Ok(())
             }
             _ => {
-                if self.front.write_region(region, offset, data)? == Upset::FunctionLevelReset {
-                    self.reset_function(ResetKind::FunctionLevel);
+                if let Some(kind) = self.front.write_region(region, offset, data)? {
+                    self.reset_function(kind);
                 }
                 Ok(())
             }

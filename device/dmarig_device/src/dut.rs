@@ -5,6 +5,7 @@
 
 mod bus;
 mod control_change;
+mod lifecycle;
 mod mappings_view;
 mod memory;
 mod messages;
@@ -28,9 +29,10 @@ use endpoint::{
     Endpoint, EndpointEvent, HostQueueFull, Moment, MsixVector, Origin, Progress, Request,
     RequestRecord, Tick, WorkContext,
 };
+use guest_memory::SharedMemoryError;
 use pci_function::ResetKind;
 use recording::log::{Event, ResetInput};
-use recording::trace::{self, TraceRecord};
+use recording::trace::TraceRecord;
 use vfio_user::{
     Connection, DeviceModel, DmaError, DmaMap, DmaTicket, DmaUnmap, Errno, InterruptCounters,
     IrqIndex, IrqInfo, IrqSet, RegionIndex, RegionInfo,
@@ -38,7 +40,7 @@ use vfio_user::{
 
 use crate::host_request;
 use crate::ledger::{DeclareError, IovaRange, Ledger, LiveReference, Requester};
-use crate::pci_front::{PciFront, Upset};
+use crate::pci_front::PciFront;
 use bus::Bus;
 use control_change::ControlChange;
 pub use memory::DutMemory;
@@ -65,8 +67,13 @@ pub struct Dut {
 
 impl Dut {
     /// A device as `description` has it, after power-on, with the DMA engine as its endpoint.
-    #[must_use]
-    pub fn new(description: &DeviceDescription, message_dma: MessageDma) -> Self {
+    ///
+    /// # Errors
+    /// If there is no memory for a mappable BAR.
+    pub fn new(
+        description: &DeviceDescription,
+        message_dma: MessageDma,
+    ) -> Result<Self, SharedMemoryError> {
         let channels = u8::try_from(DUT_CHANNELS).expect("the ABI has 4 channels");
         let engine = Engine::new(EngineConfig {
             channels,
@@ -76,14 +83,16 @@ impl Dut {
     }
 
     /// The same with an endpoint of one's own.
-    #[must_use]
+    ///
+    /// # Errors
+    /// If there is no memory for a mappable BAR.
     pub fn with_endpoint(
         description: &DeviceDescription,
         message_dma: MessageDma,
         endpoint: Box<dyn Endpoint>,
-    ) -> Self {
-        Self {
-            front: PciFront::dut(description),
+    ) -> Result<Self, SharedMemoryError> {
+        Ok(Self {
+            front: PciFront::dut(description)?,
             endpoint,
             memory: DutMemory::default(),
             messages: Messages::new(message_dma),
@@ -91,7 +100,7 @@ impl Dut {
             sabotage: None,
             finished: Vec::new(),
             now: Tick::ZERO,
-        }
+        })
     }
 
     /// Says what time it is, for all that follows.
@@ -158,21 +167,6 @@ impl Dut {
     /// Requests of the control socket that have ended.
     pub fn take_finished(&mut self) -> Vec<(u64, DmaOutcome)> {
         std::mem::take(&mut self.finished)
-    }
-
-    /// Resets the function as a bus reset does.
-    pub fn reset_function(&mut self, kind: ResetKind) {
-        self.ledger.note(|| TraceRecord::Reset {
-            kind: match kind {
-                ResetKind::Conventional => trace::ResetKind::Conventional,
-                ResetKind::FunctionLevel => trace::ResetKind::FunctionLevel,
-            },
-        });
-        self.report_live_references("saw a reset");
-        self.front.reset(kind);
-        self.endpoint.reset(self.moment());
-        self.follow_config();
-        self.take_events();
     }
 
     /// Undeclares a buffer; `false` if there is none of that number.
@@ -298,7 +292,7 @@ impl Dut {
         self.ledger.note(|| TraceRecord::Interrupt {
             vector: vector.number().into(),
         });
-        self.front.raise_msix(vector.number());
+        self.front.raise(vector.number());
     }
 
     fn note_record(&mut self, record: &RequestRecord) {
@@ -332,16 +326,6 @@ impl Dut {
             });
     }
 
-    /// Reports every live reference, at an event before which a driver stops the device.
-    fn report_live_references(&mut self, why: &str) {
-        let live = self.live_references();
-        let who = self.requester();
-        for reference in &live {
-            let one = std::slice::from_ref(reference);
-            self.ledger.dangling(who, reference.range, one, why);
-        }
-    }
-
     /// Adds an access of the guest to the trace.
     fn note_access(
         &mut self,
@@ -350,8 +334,12 @@ impl Dut {
         direction: AccessDirection,
         data: &[u8],
     ) {
-        self.ledger
-            .note(|| TraceRecord::access(region.get(), offset, direction, data));
+        // Memory that the guest reaches without us is no register: its bytes are not the device's doing.
+        let is_memory = region.bar().is_some_and(|bar| self.front.has_memory(bar));
+        if !is_memory {
+            self.ledger
+                .note(|| TraceRecord::access(region.get(), offset, direction, data));
+        }
     }
 
     fn live_references(&self) -> Vec<LiveReference> {
@@ -392,7 +380,7 @@ impl DeviceModel for Dut {
         self.memory
             .tape_mut()
             .note(|| on_tape::region_read(region, offset, data.len()));
-        let outcome = if let Some(bar) = self.front.endpoint_bar(region) {
+        let outcome = if let Some(bar) = self.front.endpoint_bar(region, offset) {
             self.endpoint.read(bar, offset, data, self.moment());
             Ok(())
         } else {
@@ -408,13 +396,13 @@ impl DeviceModel for Dut {
             .tape_mut()
             .note_region_write(region, offset, data);
         self.note_access(region, offset, AccessDirection::Write, data);
-        if let Some(bar) = self.front.endpoint_bar(region) {
+        if let Some(bar) = self.front.endpoint_bar(region, offset) {
             self.endpoint.write(bar, offset, data, self.moment());
             self.follow_pin();
             return Ok(());
         }
         let was_in = self.front.power_state();
-        let upset = self.front.write_region(region, offset, data)?;
+        let reset = self.front.write_region(region, offset, data)?;
         let state = self.front.power_state();
         if was_in != state {
             self.ledger.note(|| TraceRecord::Power { state });
@@ -422,8 +410,8 @@ impl DeviceModel for Dut {
         if was_in == 0 && state != 0 {
             self.report_live_references("saw the function leave D0");
         }
-        if upset == Upset::FunctionLevelReset {
-            self.reset_function(ResetKind::FunctionLevel);
+        if let Some(kind) = reset {
+            self.reset_function(kind);
         }
         self.follow_config();
         Ok(())

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assemble;
+mod bar_memory;
 mod cli;
 mod control_function;
 mod control_socket;

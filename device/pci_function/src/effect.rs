@@ -14,6 +14,15 @@ pub enum ConfigEffect {
     InterruptDisable(bool),
     /// The power state changed.
     PowerState(PowerState),
+    /// The function answers (or no longer answers) at its I/O BARs.
+    IoEnable(bool),
+    /// MSI was turned on or off, or got another number of vectors.
+    Msi {
+        /// MSI is on.
+        enabled: bool,
+        /// Vectors that software lets the function use.
+        n_vectors: u16,
+    },
     /// MSI-X was turned on or off, or all vectors were masked or unmasked.
     Msix {
         /// MSI-X is on.
@@ -33,4 +42,7 @@ pub enum ConfigEffect {
     /// A function-level reset was asked for; configuration space has done its part, and no
     /// other effect is told with it.
     FunctionLevelReset,
+    /// The function came back from D3hot and does not keep its registers then; configuration space
+    /// has done its part, and no other effect is told with it.
+    PowerReset,
 }

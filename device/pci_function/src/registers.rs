@@ -57,6 +57,13 @@ impl Registers {
         self.define(offset, &[initial], behavior);
     }
 
+    /// Defines read-only bytes.
+    pub(crate) fn define_bytes(&mut self, offset: usize, initial: &[u8]) {
+        for (index, byte) in initial.iter().enumerate() {
+            self.define_u8(offset + index, *byte, Behavior::READ_ONLY);
+        }
+    }
+
     /// Defines a 16-bit register.
     pub(crate) fn define_u16(&mut self, offset: usize, initial: u16, behavior: Behavior) {
         self.define(offset, &initial.to_le_bytes(), behavior);

@@ -1,6 +1,10 @@
 //! The sections of a device file, a module each: a plain type, its default, and `check`, which notes
 //! what the type alone does not rule out.
 
+pub(crate) mod bar;
+pub(crate) mod capabilities;
 pub(crate) mod dma;
 pub(crate) mod identity;
 pub(crate) mod interrupts;
+pub(crate) mod pcie;
+pub(crate) mod power;

@@ -7,6 +7,7 @@ use endpoint::Request;
 use serde::{Deserialize, Serialize};
 
 use super::Dut;
+use crate::pci_front::Link;
 
 /// One call, with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub(super) enum ControlChange {
     SetSabotage(Sabotage, Option<u32>),
     /// `sabotage.clear`.
     ClearSabotages,
+    /// `link.set`.
+    SetLink(Link),
 }
 
 /// A [`Request`] as text.
@@ -93,6 +96,7 @@ impl ControlChange {
             Self::ClearLedger => dut.clear_ledger(),
             Self::SetSabotage(name, times) => dut.set_sabotage(name, times),
             Self::ClearSabotages => dut.clear_sabotages(),
+            Self::SetLink(link) => dut.set_link(link),
         }
     }
 }

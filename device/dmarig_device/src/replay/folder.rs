@@ -5,6 +5,7 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use device_file::{DeviceDescription, DeviceFileError};
+use guest_memory::SharedMemoryError;
 use recording::bundle::{BundleError, Manifest, RecordedFunction};
 use thiserror::Error;
 
@@ -28,6 +29,9 @@ pub enum ReplayFolderError {
     /// Its device file is wrong.
     #[error(transparent)]
     DeviceFile(#[from] DeviceFileError),
+    /// The memory of a mappable BAR cannot be had.
+    #[error("mappable BAR")]
+    BarMemory(#[from] SharedMemoryError),
     /// An event log is wrong.
     #[error("{}", .path.display())]
     Log {
@@ -67,7 +71,7 @@ fn replay_function(
     } else {
         MessageDma::Off
     };
-    let dut = Dut::new(&description, message_dma);
+    let dut = Dut::new(&description, message_dma)?;
     let (log_path, log) = open(folder, &function.events)?;
     let (_, trace) = open(folder, &function.trace)?;
     replay(dut, log, BufReader::new(trace)).map_err(|source| ReplayFolderError::Log {

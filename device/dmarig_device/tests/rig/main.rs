@@ -3,6 +3,7 @@
 
 mod control;
 mod dma;
+mod front;
 mod hostile_guest;
 mod ledger;
 mod lifecycle;

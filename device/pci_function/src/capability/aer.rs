@@ -3,20 +3,20 @@
 //! QEMU passes these registers through and attaches nothing to them: the guest hears of an error
 //! when the harness injects it on the QEMU side, and then reads here what it was.
 
+use super::extended::ExtendedList;
 use crate::registers::{Behavior, Registers};
 
-/// The extended list begins here; ours is its only capability.
-const OFFSET: usize = 0x100;
-/// Header: id 1, version 2, no next capability.
-const HEADER: u32 = 0x0002_0001;
+const ID: u16 = 0x0001;
+const VERSION: u32 = 2;
+const LEN: usize = 0x2c;
 
-const UNCORRECTABLE_STATUS: usize = OFFSET + 0x04;
-const UNCORRECTABLE_MASK: usize = OFFSET + 0x08;
-const UNCORRECTABLE_SEVERITY: usize = OFFSET + 0x0c;
-const CORRECTABLE_STATUS: usize = OFFSET + 0x10;
-const CORRECTABLE_MASK: usize = OFFSET + 0x14;
-const CONTROL: usize = OFFSET + 0x18;
-const HEADER_LOG: usize = OFFSET + 0x1c;
+const UNCORRECTABLE_STATUS: usize = 0x04;
+const UNCORRECTABLE_MASK: usize = 0x08;
+const UNCORRECTABLE_SEVERITY: usize = 0x0c;
+const CORRECTABLE_STATUS: usize = 0x10;
+const CORRECTABLE_MASK: usize = 0x14;
+const CONTROL: usize = 0x18;
+const HEADER_LOG: usize = 0x1c;
 
 /// Uncorrectable errors of an endpoint: data link protocol, and poisoned TLP to internal error.
 const UNCORRECTABLE: u32 = 1 << 4 | 0x007f_f000;
@@ -103,10 +103,13 @@ pub(crate) enum Severity {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AerCapability;
+pub(crate) struct AerCapability {
+    offset: usize,
+}
 
 impl AerCapability {
-    pub(crate) fn install(registers: &mut Registers) -> Self {
+    pub(super) fn install(registers: &mut Registers, list: &mut ExtendedList) -> Self {
+        let offset = list.add(registers, ID, VERSION, LEN);
         let status = |bits| Behavior {
             write_one_clears: bits,
             sticky: bits,
@@ -120,8 +123,7 @@ impl AerCapability {
             sticky: u32::MAX,
             ..Behavior::READ_ONLY
         };
-        for (offset, initial, behavior) in [
-            (OFFSET, HEADER, Behavior::READ_ONLY),
+        for (register, initial, behavior) in [
             (UNCORRECTABLE_STATUS, 0, status(UNCORRECTABLE)),
             (
                 UNCORRECTABLE_MASK,
@@ -145,9 +147,9 @@ impl AerCapability {
             (HEADER_LOG + 8, 0, log),
             (HEADER_LOG + 12, 0, log),
         ] {
-            registers.define_u32(offset, initial, behavior);
+            registers.define_u32(offset + register, initial, behavior);
         }
-        Self
+        Self { offset }
     }
 
     /// Sets the status bit, and for the first unmasked error its number and the header of its
@@ -159,18 +161,18 @@ impl AerCapability {
         tlp_header: [u32; 4],
     ) -> Severity {
         let bit = 1 << error.bit_number();
-        let mask = registers.get_u32(UNCORRECTABLE_MASK);
-        let status = registers.get_u32(UNCORRECTABLE_STATUS);
+        let mask = registers.get_u32(self.offset + UNCORRECTABLE_MASK);
+        let status = registers.get_u32(self.offset + UNCORRECTABLE_STATUS);
         let is_first = status & !mask == 0;
-        registers.set_u32(UNCORRECTABLE_STATUS, status | bit);
+        registers.set_u32(self.offset + UNCORRECTABLE_STATUS, status | bit);
         if is_first && mask & bit == 0 {
-            let control = registers.get_u32(CONTROL) & !FIRST_ERROR_MASK;
-            registers.set_u32(CONTROL, control | error.bit_number());
+            let control = registers.get_u32(self.offset + CONTROL) & !FIRST_ERROR_MASK;
+            registers.set_u32(self.offset + CONTROL, control | error.bit_number());
             for (index, word) in tlp_header.into_iter().enumerate() {
-                registers.set_u32(HEADER_LOG + 4 * index, word);
+                registers.set_u32(self.offset + HEADER_LOG + 4 * index, word);
             }
         }
-        if registers.get_u32(UNCORRECTABLE_SEVERITY) & bit == 0 {
+        if registers.get_u32(self.offset + UNCORRECTABLE_SEVERITY) & bit == 0 {
             Severity::NonFatal
         } else {
             Severity::Fatal
@@ -178,7 +180,10 @@ impl AerCapability {
     }
 
     pub(crate) fn record_correctable(&self, registers: &mut Registers, error: CorrectableError) {
-        let status = registers.get_u32(CORRECTABLE_STATUS);
-        registers.set_u32(CORRECTABLE_STATUS, status | 1 << error.bit_number());
+        let status = registers.get_u32(self.offset + CORRECTABLE_STATUS);
+        registers.set_u32(
+            self.offset + CORRECTABLE_STATUS,
+            status | 1 << error.bit_number(),
+        );
     }
 }

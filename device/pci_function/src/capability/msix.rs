@@ -3,9 +3,12 @@
 //! The table and the pending bits lie in a BAR, where QEMU keeps them to itself; what reaches us
 //! is the control word.
 
+use std::fmt;
+
 use thiserror::Error;
 
-use super::CapabilityList;
+use super::{CapabilityError, CapabilityList};
+use crate::bar::{BarDefinition, BarKind};
 use crate::registers::{Behavior, Registers};
 
 const ID: u8 = 0x11;
@@ -47,6 +50,15 @@ pub enum MsixTarget {
     PendingBits,
 }
 
+impl fmt::Display for MsixTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Table => "table",
+            Self::PendingBits => "pending bits",
+        })
+    }
+}
+
 /// Why MSI-X cannot be so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum MsixError {
@@ -58,7 +70,8 @@ pub enum MsixError {
     },
     /// A structure lies outside its BAR or at an odd place.
     #[error(
-        "MSI-X: {target:?} at {offset:#x} of BAR {bar}, whose size is {bar_size:#x}\nhelp: a multiple of 8, within the BAR"
+        "MSI-X: {target} at {offset:#x} of BAR {bar}, of which {bar_size:#x} bytes are memory\nhelp: a \
+         multiple of 8, within a memory BAR"
     )]
     Place {
         /// Which structure.
@@ -67,7 +80,7 @@ pub enum MsixError {
         bar: u8,
         /// Its offset.
         offset: u32,
-        /// Size of the BAR, 0 if there is none.
+        /// Size of the BAR, 0 if there is none or it is no memory.
         bar_size: u64,
     },
     /// Table and pending bits lie over each other.
@@ -76,15 +89,28 @@ pub enum MsixError {
 }
 
 impl MsixConfig {
-    fn table_size(&self) -> u64 {
+    /// Bytes of the table.
+    #[must_use]
+    pub fn table_size(&self) -> u64 {
         u64::from(self.n_vectors) * ENTRY_SIZE
     }
 
-    fn pba_size(&self) -> u64 {
+    /// Bytes of the pending bits.
+    #[must_use]
+    pub fn pba_size(&self) -> u64 {
         u64::from(self.n_vectors).div_ceil(64) * 8
     }
 
-    fn check(&self, bar_size: impl Fn(u8) -> u64) -> Result<(), MsixError> {
+    /// Tells whether MSI-X can be so with these BARs. QEMU refuses a function where it cannot.
+    ///
+    /// # Errors
+    /// [`MsixError`].
+    pub fn check(&self, bar: impl Fn(u8) -> Option<BarDefinition>) -> Result<(), MsixError> {
+        let memory_size = |index| {
+            bar(index)
+                .filter(|bar| bar.kind != BarKind::Io)
+                .map_or(0, |bar| bar.size)
+        };
         let n_vectors = self.n_vectors;
         if n_vectors == 0 || n_vectors > MAX_VECTORS {
             return Err(MsixError::Count { n_vectors });
@@ -103,7 +129,7 @@ impl MsixConfig {
                 self.pba_size(),
             ),
         ] {
-            let bar_size = bar_size(bar);
+            let bar_size = memory_size(bar);
             if offset % ALIGNMENT != 0 || u64::from(offset) + len > bar_size {
                 return Err(MsixError::Place {
                     target,
@@ -137,14 +163,13 @@ pub(crate) struct MsixState {
 }
 
 impl MsixCapability {
-    pub(crate) fn install(
+    /// Defines the registers of a checked configuration.
+    pub(super) fn install(
         registers: &mut Registers,
         list: &mut CapabilityList,
         config: &MsixConfig,
-        bar_size: impl Fn(u8) -> u64,
-    ) -> Result<Self, MsixError> {
-        config.check(bar_size)?;
-        let offset = list.add(registers, ID, LEN);
+    ) -> Result<Self, CapabilityError> {
+        let offset = list.add(registers, ID, LEN)?;
         let control = Behavior::writable((FUNCTION_MASK | ENABLE).into());
         registers.define_u16(offset + CONTROL, config.n_vectors - 1, control);
         let table = config.table_offset | u32::from(config.table_bar);

@@ -1,14 +1,22 @@
 //! PCI Express capability of an endpoint. Section 7.5.3.
 
-use super::CapabilityList;
+use thiserror::Error;
+
+use super::{CapabilityError, CapabilityList};
 use crate::registers::{Behavior, Registers};
 
 const ID: u8 = 0x10;
 const LEN: usize = 0x3c;
-/// Capabilities register: version 2, endpoint.
-const CAPABILITIES: u16 = 0x0002;
-/// Device capabilities: payload to 4 KiB, extended tags, role-based errors, function-level reset.
-const DEVICE_CAPABILITIES: u32 = MAX_SIZE_CODE as u32 | 1 << 5 | 1 << 15 | 1 << 28;
+/// Capabilities register: version 2.
+const VERSION: u16 = 0x0002;
+/// Where the capabilities register tells the port type.
+const PORT_TYPE_SHIFT: u16 = 4;
+/// Device capabilities: extended tags, role-based errors.
+const DEVICE_CAPABILITIES: u32 = 1 << 5 | 1 << 15;
+/// Device capabilities: function-level reset.
+const FLR_CAPABLE: u32 = 1 << 28;
+/// Least payload and read request size in bytes; each code doubles it.
+const MIN_SIZE_BYTES: u32 = 128;
 /// Greatest code of payload and read request size: 128 << 5 = 4 KiB.
 const MAX_SIZE_CODE: u16 = 5;
 
@@ -63,6 +71,91 @@ pub struct TransferLimits {
     pub max_read_request_bytes: u32,
 }
 
+impl TransferLimits {
+    /// What holds where there is no PCI Express: nothing below a page.
+    pub(crate) const CONVENTIONAL: Self = Self {
+        max_payload_bytes: MIN_SIZE_BYTES << MAX_SIZE_CODE,
+        max_read_request_bytes: MIN_SIZE_BYTES << MAX_SIZE_CODE,
+    };
+}
+
+/// What kind of endpoint a function is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortType {
+    /// An endpoint; works without I/O space.
+    Endpoint,
+    /// A legacy endpoint; may need I/O space.
+    LegacyEndpoint,
+}
+
+/// What the function has of PCI Express.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PcieConfig {
+    /// Kind of endpoint.
+    pub port_type: PortType,
+    /// Most bytes of a write request that the function can make, 128 to 4096.
+    pub max_payload_bytes: u32,
+    /// Most bytes that the function asks for in one read, whatever software allows, 128 to 4096.
+    pub max_read_request_bytes: u32,
+    /// The function can be reset by itself.
+    pub function_level_reset: bool,
+}
+
+impl Default for PcieConfig {
+    fn default() -> Self {
+        Self {
+            port_type: PortType::Endpoint,
+            max_payload_bytes: MIN_SIZE_BYTES << MAX_SIZE_CODE,
+            max_read_request_bytes: MIN_SIZE_BYTES << MAX_SIZE_CODE,
+            function_level_reset: true,
+        }
+    }
+}
+
+/// Which size of [`PcieConfig`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PcieSize {
+    /// Of write requests.
+    Payload,
+    /// Of read requests.
+    ReadRequest,
+}
+
+/// Why PCI Express cannot be so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PcieError {
+    /// The size has no code.
+    #[error(
+        "PCI Express: {size:?} of at most {bytes} bytes\nhelp: 128, 256, 512, 1024, 2048 or 4096"
+    )]
+    Size {
+        /// Which size.
+        size: PcieSize,
+        /// Its bytes.
+        bytes: u32,
+    },
+}
+
+impl PcieConfig {
+    /// Tells whether PCI Express can be so.
+    ///
+    /// # Errors
+    /// [`PcieError`].
+    pub fn check(&self) -> Result<(), PcieError> {
+        let sizes = [
+            (PcieSize::Payload, self.max_payload_bytes),
+            (PcieSize::ReadRequest, self.max_read_request_bytes),
+        ];
+        let wrong = sizes.into_iter().find(|(_, bytes)| code(*bytes).is_none());
+        wrong.map_or(Ok(()), |(size, bytes)| Err(PcieError::Size { size, bytes }))
+    }
+}
+
+/// The code of a payload or read request size.
+fn code(bytes: u32) -> Option<u16> {
+    (0..=MAX_SIZE_CODE).find(|code| MIN_SIZE_BYTES << code == bytes)
+}
+
 /// Which kind of error device status records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DetectedError {
@@ -74,14 +167,32 @@ pub(crate) enum DetectedError {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PcieCapability {
     offset: usize,
+    config: PcieConfig,
 }
 
 impl PcieCapability {
-    pub(crate) fn install(registers: &mut Registers, list: &mut CapabilityList) -> Self {
-        let offset = list.add(registers, ID, LEN);
+    /// Defines the registers of a checked configuration.
+    pub(super) fn install(
+        registers: &mut Registers,
+        list: &mut CapabilityList,
+        config: &PcieConfig,
+    ) -> Result<Self, CapabilityError> {
+        let offset = list.add(registers, ID, LEN)?;
         let read_only = Behavior::READ_ONLY;
-        registers.define_u16(offset + 0x02, CAPABILITIES, read_only);
-        registers.define_u32(offset + 0x04, DEVICE_CAPABILITIES, read_only);
+        let port_type = match config.port_type {
+            PortType::Endpoint => 0,
+            PortType::LegacyEndpoint => 1,
+        };
+        let capabilities = VERSION | port_type << PORT_TYPE_SHIFT;
+        registers.define_u16(offset + 0x02, capabilities, read_only);
+        let payload_code = code(config.max_payload_bytes).unwrap_or(MAX_SIZE_CODE);
+        let reset = if config.function_level_reset {
+            FLR_CAPABLE
+        } else {
+            0
+        };
+        let capabilities = DEVICE_CAPABILITIES | u32::from(payload_code) | reset;
+        registers.define_u32(offset + 0x04, capabilities, read_only);
         let control = Behavior {
             writable: DEVICE_CONTROL_WRITABLE.into(),
             // The payload size belongs to the path, not the function (section 6.6.2).
@@ -105,22 +216,31 @@ impl PcieCapability {
         registers.define_u16(offset + 0x28, 0, Behavior::writable(DEVICE_CAPABILITIES_2));
         registers.define_u32(offset + 0x2c, LINK_CAPABILITIES_2, read_only);
         registers.define_u16(offset + 0x30, LINK_CONTROL_2, read_only);
-        Self { offset }
+        Ok(Self {
+            offset,
+            config: *config,
+        })
     }
 
     pub(crate) fn transfer_limits(&self, registers: &Registers) -> TransferLimits {
         let control = registers.get_u16(self.offset + DEVICE_CONTROL);
         // Codes above 4 KiB are reserved; software that writes one gets the most there is.
-        let bytes = |shift: u16| 128_u32 << ((control >> shift) & SIZE_MASK).min(MAX_SIZE_CODE);
+        let bytes =
+            |shift: u16| MIN_SIZE_BYTES << ((control >> shift) & SIZE_MASK).min(MAX_SIZE_CODE);
+        let Self { config, .. } = self;
         TransferLimits {
-            max_payload_bytes: bytes(MAX_PAYLOAD_SHIFT),
-            max_read_request_bytes: bytes(MAX_READ_REQUEST_SHIFT),
+            max_payload_bytes: bytes(MAX_PAYLOAD_SHIFT).min(config.max_payload_bytes),
+            max_read_request_bytes: bytes(MAX_READ_REQUEST_SHIFT)
+                .min(config.max_read_request_bytes),
         }
     }
 
     /// Tells whether a write of `data` at `offset` asks for a function-level reset. The bit is
     /// not kept, so it must be seen in the write itself.
     pub(crate) fn asks_for_reset(&self, offset: u64, data: &[u8]) -> bool {
+        if !self.config.function_level_reset {
+            return false;
+        }
         let [_, high_bit] = INITIATE_FLR.to_le_bytes();
         let position = u64::try_from(self.offset + DEVICE_CONTROL + 1).expect("below 0x100");
         position

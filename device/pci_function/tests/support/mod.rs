@@ -1,7 +1,7 @@
 //! A function with a bit of everything, and accesses as a guest makes them.
 
 use pci_function::{
-    BarDefinition, BarWidth, ConfigEffect, ConfigSpace, FunctionConfig, IdentityConfig,
+    BarDefinition, BarKind, ConfigEffect, ConfigSpace, FunctionConfig, IdentityConfig,
     InterruptPin, MsixConfig,
 };
 
@@ -11,26 +11,26 @@ pub const MSIX: u64 = 0x90;
 pub const AER: u64 = 0x100;
 
 pub fn config() -> FunctionConfig {
+    let identity = IdentityConfig {
+        vendor_id: 0x1234,
+        device_id: 0xd0a0,
+        revision: 3,
+        class: 0x08_80_00,
+        subsystem_vendor_id: 0x5678,
+        subsystem_id: 0x9abc,
+    };
     FunctionConfig {
-        identity: IdentityConfig {
-            vendor_id: 0x1234,
-            device_id: 0xd0a0,
-            revision: 3,
-            class: 0x08_80_00,
-            subsystem_vendor_id: 0x5678,
-            subsystem_id: 0x9abc,
-        },
         bars: vec![
             BarDefinition {
                 index: 0,
                 size: 0x1_0000,
-                width: BarWidth::Bits32,
+                kind: BarKind::Memory32,
                 prefetchable: false,
             },
             BarDefinition {
                 index: 2,
                 size: 1 << 33,
-                width: BarWidth::Bits64,
+                kind: BarKind::Memory64,
                 prefetchable: true,
             },
         ],
@@ -42,6 +42,7 @@ pub fn config() -> FunctionConfig {
             pba_bar: 0,
             pba_offset: 0x9000,
         }),
+        ..FunctionConfig::new(identity)
     }
 }
 

@@ -53,8 +53,13 @@ pub enum TraceRecord {
     },
     /// The function changed its power state.
     Power {
-        /// 0 for D0, 3 for D3hot.
+        /// 0 for D0 to 3 for D3hot.
         state: u8,
+    },
+    /// The function's link went down or came up.
+    Link {
+        /// Whether it is up now.
+        up: bool,
     },
     /// The platform went away.
     Disconnected,
@@ -75,6 +80,8 @@ pub enum ResetKind {
     Conventional,
     /// The function's own reset, in configuration space.
     FunctionLevel,
+    /// The way back from D3hot of a function that keeps no registers then.
+    PowerManagement,
 }
 
 /// Who asked for a request.

@@ -21,6 +21,8 @@ use super::Bench;
 const CONFIG: u32 = 7;
 /// Index of the interrupt pin.
 const INTX: u32 = 0;
+/// Index of MSI.
+const MSI: u32 = 1;
 /// Index of MSI-X.
 const MSIX: u32 = 2;
 /// Memory enable and bus master in the command register.
@@ -125,6 +127,15 @@ impl MockQemu {
         self.request(bench, Command::DEVICE_SET_IRQS, &payload, &fds);
     }
 
+    /// Binds the first MSI vectors.
+    pub fn bind_msi(&mut self, bench: &mut Bench, eventfds: &[OwnedFd]) {
+        let flags = SET_IRQS_DATA_EVENTFD | SET_IRQS_ACTION_TRIGGER;
+        let count = u32::try_from(eventfds.len()).expect("few");
+        let payload = set_irqs_payload(flags, MSI, 0, count, &[]);
+        let fds: Vec<_> = eventfds.iter().map(AsFd::as_fd).collect();
+        self.request(bench, Command::DEVICE_SET_IRQS, &payload, &fds);
+    }
+
     /// Binds the interrupt pin.
     pub fn bind_pin(&mut self, bench: &mut Bench, eventfd: &OwnedFd) {
         let flags = SET_IRQS_DATA_EVENTFD | SET_IRQS_ACTION_TRIGGER;
@@ -194,6 +205,13 @@ impl MockQemu {
         let offset = CHANNEL_BASE + channel * CHANNEL_STRIDE + register;
         let bytes = self.read(bench, 0, offset, 4);
         u32::from_le_bytes(bytes.try_into().expect("4 bytes"))
+    }
+
+    /// The size of a region.
+    pub fn region_size(&mut self, bench: &mut Bench, region: u32) -> u64 {
+        let payload = region_info_payload(region, 32);
+        let reply = self.request(bench, Command::DEVICE_GET_REGION_INFO, &payload, &[]);
+        u64::from_le_bytes(reply[16..24].try_into().expect("8 bytes"))
     }
 
     /// The file behind a mappable region.
