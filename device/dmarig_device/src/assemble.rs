@@ -1,6 +1,6 @@
 //! From the command line to a running rig, and from an error to an exit code.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,14 +15,14 @@ use tracing::info;
 use tracing_subscriber::EnvFilter;
 use vfio_user::ListenError;
 
-use crate::cli::Options;
+use crate::cli::{Command, CommandLine, Options, ReplayOptions};
 use crate::control_function::ControlFunction;
 use crate::control_socket::ControlSocket;
 use crate::dut::{Dut, MessageDma};
 use crate::mailbox::MailboxError;
 use crate::port::{Port, chain};
 use crate::record::{RecordError, RecordFolder};
-use crate::replay::ReplayFolderError;
+use crate::replay::{ReplayFolderError, replay_folder, replay_report};
 use crate::rig::Rig;
 use crate::sandbox::{self, SandboxError};
 use crate::{event_loop, exit_code, signals};
@@ -95,9 +95,14 @@ impl RunError {
 
 /// Runs the program to its end.
 #[must_use]
-pub fn run(options: &Options) -> ExitCode {
-    match try_run(options) {
-        Ok(()) => ExitCode::from(exit_code::STOPPED),
+pub fn run(command_line: &CommandLine) -> ExitCode {
+    let outcome = match (&command_line.command, &command_line.options) {
+        (Some(Command::Replay(options)), _) => replay(options),
+        (None, Some(options)) => try_run(options).map(|()| exit_code::STOPPED),
+        (None, None) => unreachable!("clap asks for a socket or a subcommand"),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("dmarig-device: {}", chain(&error));
             ExitCode::from(error.exit_code())
@@ -137,6 +142,29 @@ pub fn rig(options: &Options) -> Result<Rig, RunError> {
         .transpose()?;
     let control_socket = options.control.as_deref().map(ControlSocket::bind);
     Ok(Rig::new(dut, control_function, control_socket.transpose()?))
+}
+
+/// Replays a recording and says what came of it.
+fn replay(options: &ReplayOptions) -> Result<u8, RunError> {
+    let reports = replay_folder(&options.folder)?;
+    let mut stdout = io::stdout().lock();
+    for (name, report) in &reports {
+        let text = if options.json {
+            replay_report::to_json(name, report)
+        } else {
+            replay_report::to_text(name, report)
+        };
+        writeln!(stdout, "{text}").map_err(|source| RunError::System {
+            action: "write the report",
+            source,
+        })?;
+    }
+    let is_identical = reports.iter().all(|(_, report)| report.is_identical());
+    Ok(if is_identical {
+        exit_code::STOPPED
+    } else {
+        exit_code::DIFFERENT
+    })
 }
 
 fn try_run(options: &Options) -> Result<(), RunError> {

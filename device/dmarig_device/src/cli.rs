@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
 use crate::sandbox::Probe;
 
@@ -16,10 +16,44 @@ use crate::sandbox::Probe;
     name = "dmarig-device",
     version,
     verbatim_doc_comment,
-    after_help = "Exit codes: 0 stopped by the control socket, SIGTERM or SIGINT; 2 wrong usage or \
-                  device file; 3 the environment lacks something (a socket path is taken, no \
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 stopped by the control socket, SIGTERM or SIGINT, or replayed \
+                  identically; 1 replayed with a difference; 2 wrong usage, device file or \
+                  recording; 3 the environment lacks something (a socket path is taken, no \
                   memory); 101 a bug of ours."
 )]
+pub struct CommandLine {
+    /// What to do in place of serving QEMU.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How to serve QEMU.
+    #[command(flatten)]
+    pub options: Option<Options>,
+}
+
+/// What the program does without QEMU.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run what `--record` has recorded again, without QEMU, and compare
+    Replay(ReplayOptions),
+}
+
+/// How to replay.
+#[derive(Clone, Debug, Args)]
+pub struct ReplayOptions {
+    /// The folder that --record wrote.
+    pub folder: PathBuf,
+
+    /// Print one JSON object for each device under test.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to serve QEMU.
+#[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Socket of the device under test; QEMU connects to it.
     #[arg(long, value_name = "PATH")]
@@ -70,18 +104,31 @@ pub struct Options {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
-    use super::Options;
+    use super::CommandLine;
 
     #[test]
     fn command_line_is_consistent() {
-        Options::command().debug_assert();
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn qemu_is_served_unless_a_recording_is_replayed() {
+        let parse = |arguments: &[&str]| {
+            CommandLine::try_parse_from([&["dmarig-device"], arguments].concat())
+        };
+        let served = parse(&["--socket", "dut"]).expect("serves");
+        assert!(served.options.is_some() && served.command.is_none());
+        let replayed = parse(&["replay", "folder"]).expect("replays");
+        assert!(replayed.options.is_none() && replayed.command.is_some());
+        assert!(parse(&[]).is_err());
+        assert!(parse(&["--socket", "dut", "replay", "folder"]).is_err());
     }
 
     #[test]
     fn help_reads_as_committed() {
-        let help = Options::command().term_width(100).render_long_help();
+        let help = CommandLine::command().term_width(100).render_long_help();
         insta::assert_snapshot!(help);
     }
 }

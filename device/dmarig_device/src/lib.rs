@@ -32,7 +32,7 @@ mod tick_clock;
 mod waiters;
 
 pub use assemble::run;
-pub use cli::Options;
+pub use cli::{CommandLine, Options};
 pub use control_function::ControlFunction;
 pub use control_socket::{ClientId, ControlSocket, SLOW_READER_LIMIT};
 pub use device_file::DeviceDescription;

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
-    dmarig_device::run(&dmarig_device::Options::parse())
+    dmarig_device::run(&dmarig_device::CommandLine::parse())
 }

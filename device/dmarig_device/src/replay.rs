@@ -8,6 +8,7 @@ mod apply;
 mod files;
 mod folder;
 mod input;
+pub(crate) mod replay_report;
 mod scan;
 
 use std::io::{BufRead, Read, Seek};

@@ -4,6 +4,7 @@
 
 mod child;
 mod exits;
+mod replay;
 mod sandbox;
 mod stock_qemu;
 
@@ -67,11 +68,27 @@ const SANDBOX: [(&str, fn()); 8] = [
     ),
 ];
 
+const REPLAY: [(&str, fn()); 3] = [
+    (
+        "recording_of_a_stopped_device_replays_identically",
+        replay::recording_of_a_stopped_device_replays_identically,
+    ),
+    (
+        "recording_of_a_killed_device_replays_up_to_the_kill",
+        replay::recording_of_a_killed_device_replays_up_to_the_kill,
+    ),
+    (
+        "changed_recordings_are_found_and_named",
+        replay::changed_recordings_are_found_and_named,
+    ),
+];
+
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials: Vec<Trial> = EXITS
         .into_iter()
         .chain(SANDBOX)
+        .chain(REPLAY)
         .map(|(name, test)| trial(name, test))
         .collect();
     let realizes = trial(

@@ -9,5 +9,6 @@ mod ledger;
 mod lifecycle;
 mod mailbox;
 mod mappings;
+mod replay;
 mod sabotage;
 mod support;

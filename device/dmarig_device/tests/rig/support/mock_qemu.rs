@@ -74,13 +74,25 @@ impl MockQemu {
         payload: &[u8],
         fds: &[BorrowedFd<'_>],
     ) -> Incoming {
+        let incoming = self.try_exchange(bench, command, payload, fds);
+        assert!(!incoming.header.is_error(), "{:?}", incoming.header);
+        incoming
+    }
+
+    /// The same for a request that may be refused.
+    pub fn try_exchange(
+        &mut self,
+        bench: &mut Bench,
+        command: Command,
+        payload: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> Incoming {
         let id = self.client.send(command, payload, fds).expect("send");
         bench.pump();
         loop {
             let incoming = self.client.receive().expect("reply");
             let is_reply = incoming.header.flags & 0xf == TYPE_REPLY;
             if is_reply && incoming.header.message_id == id {
-                assert!(!incoming.header.is_error(), "{:?}", incoming.header);
                 return incoming;
             }
             self.waiting.push_back(incoming);

@@ -1,12 +1,13 @@
 //! A rig without thread or event loop, and the two who talk to it: a mock QEMU and a mock harness.
 mod mock_qemu;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use control_api::{Client, ClientError, FunctionName, Method};
 use dmarig_device::{ClientId, Event, Next, Options, Readiness, Rig, assemble, replay_folder};
+use recording::log::LogEnd;
 use tempfile::TempDir;
 
 pub use mock_qemu::{MockQemu, eventfd, take_count};
@@ -22,6 +23,8 @@ const MAX_STEPS: usize = 100_000;
 pub struct Bench {
     pub folder: Rc<TempDir>,
     recording: TempDir,
+    /// How the recording's log ends; nothing if it is whole.
+    pub expected_end: Option<LogEnd>,
     pub rig: Rig,
     pub now: Instant,
 }
@@ -54,6 +57,7 @@ impl Bench {
         Self {
             folder,
             recording,
+            expected_end: None,
             rig,
             now: Instant::now(),
         }
@@ -120,6 +124,11 @@ impl Bench {
         self.pump();
     }
 
+    /// The folder of the recording.
+    pub fn recording(&self) -> &Path {
+        self.recording.path()
+    }
+
     /// The path of a function's socket.
     pub fn function_path(&self, name: FunctionName) -> PathBuf {
         self.folder.path().join(match name {
@@ -138,7 +147,7 @@ impl Drop for Bench {
         self.rig.shut_down();
         for (name, report) in replay_folder(self.recording.path()).expect("a replay") {
             assert!(report.is_identical(), "{name}: {report:#?}");
-            assert_eq!(report.end, None, "{name}: the log is whole");
+            assert_eq!(report.end, self.expected_end, "{name}");
         }
     }
 }
