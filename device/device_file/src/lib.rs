@@ -23,7 +23,7 @@ pub use problem::{Problem, Problems};
 pub use read::{MAX_FILE_BYTES, parse, read};
 pub use section::bar::{Bar, Space};
 pub use section::capabilities::{Ats, Capabilities, Pasid};
-pub use section::dma::{ADDRESS_WIDTHS, Dma};
+pub use section::dma::{ADDRESS_WIDTHS, CHANNELS, Dma};
 pub use section::identity::Identity;
 pub use section::interrupts::{Interrupts, Pin};
 pub use section::pcie::{Pcie, PcieKind};

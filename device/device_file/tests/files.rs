@@ -29,7 +29,7 @@ fn empty_file_is_the_built_in_device() {
 fn value_out_of_range_names_line_column_and_range() {
     assert_eq!(
         refused("[dma]\n  address_width = 65\n"),
-        "device file x.toml, line 2, column 19: dma.address_width is 65, but must be 32 to 64"
+        "device file x.toml, line 2, column 19: dma.address_width is 65, but must be 24 to 64"
     );
     let error = refused("[interrupts]\nmsix_vectors = -1\n");
     assert!(error.contains("line 2, column 16"), "{error}");

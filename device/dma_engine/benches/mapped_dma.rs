@@ -4,67 +4,18 @@
 //! from doorbell to record: read, CRC, write), `crc` (read and CRC), `fill` (write and CRC). What a
 //! translation and a real mapping add is measured where those are, in the device.
 
+mod flat_bus;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dma_engine::{
-    BusFault, BusFaultKind, Direction, DmaBus, Engine, EngineConfig, SubmitError, Ticket,
-};
-use dmarig_abi::Iova;
+use dma_engine::{Engine, EngineConfig};
 use dmarig_abi::descriptor::{DMA_OP_COPY, DMA_OP_CRC, DMA_OP_FILL};
 use dmarig_abi::registers::{CH_COMMAND, CH_DESTINATION, CH_LENGTH, CH_SOURCE, CHANNEL_BASE};
+use flat_bus::FlatBus;
 
 const MEMORY_SIZE_BYTES: usize = 1 << 20;
 const DESTINATION: u64 = 1 << 19;
-
-/// Memory from IOVA 0 on, all of it permitted.
-struct FlatBus {
-    memory: Vec<u8>,
-}
-
-impl FlatBus {
-    fn range(&self, iova: Iova, len: usize) -> Result<std::ops::Range<usize>, BusFault> {
-        let fault = BusFault {
-            iova,
-            kind: BusFaultKind::Unmapped,
-        };
-        let start = usize::try_from(iova.raw()).map_err(|_| fault)?;
-        let end = start
-            .checked_add(len)
-            .filter(|end| *end <= self.memory.len());
-        end.map(|end| start..end).ok_or(fault)
-    }
-}
-
-impl DmaBus for FlatBus {
-    fn mapping_epoch(&self) -> u64 {
-        1
-    }
-
-    fn probe(&self, _: Iova, len_bytes: u64, _: Direction) -> Result<u64, BusFault> {
-        Ok(len_bytes)
-    }
-
-    fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
-        let range = self.range(iova, buffer.len())?;
-        buffer.copy_from_slice(&self.memory[range]);
-        Ok(())
-    }
-
-    fn write(&mut self, iova: Iova, data: &[u8]) -> Result<(), BusFault> {
-        let range = self.range(iova, data.len())?;
-        self.memory[range].copy_from_slice(data);
-        Ok(())
-    }
-
-    fn submit_read(&mut self, _: Iova, _: usize) -> Result<Ticket, SubmitError> {
-        Err(SubmitError::Unavailable)
-    }
-
-    fn submit_write(&mut self, _: Iova, _: &[u8]) -> Result<Ticket, SubmitError> {
-        Err(SubmitError::Unavailable)
-    }
-}
 
 fn ring(engine: &mut Engine, opcode: u16, len_bytes: u64) {
     for (register, value) in [
@@ -82,9 +33,7 @@ fn mapped_dma(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("mapped_dma");
     let mut engine = Engine::new(EngineConfig::default());
     engine.set_bus_master(true);
-    let mut bus = FlatBus {
-        memory: vec![1; MEMORY_SIZE_BYTES],
-    };
+    let mut bus = FlatBus::new(MEMORY_SIZE_BYTES);
     for len in [64_usize, 4096, 65_536] {
         group.throughput(Throughput::Bytes(len as u64));
         let source = vec![1_u8; len];

@@ -90,6 +90,8 @@ pub(crate) struct Channel {
     /// Messages of aborted transfers. New work waits for their answers, as it must not overtake the
     /// writes among them.
     orphans: Vec<Ticket>,
+    /// Bytes by which the channel's last turn was overdrawn; they are taken from the next.
+    pub(crate) debt_bytes: i64,
 }
 
 impl Channel {
@@ -104,6 +106,7 @@ impl Channel {
             host_queue: VecDeque::new(),
             current: None,
             orphans: Vec::new(),
+            debt_bytes: 0,
         }
     }
 
@@ -180,15 +183,23 @@ impl Channel {
         None
     }
 
-    /// Works until nothing is left to do without an event (`false`), or the slice is used up.
-    pub(crate) fn run_slice<B: DmaBus>(
+    /// Whether a turn would not be in vain. Cheap, as every channel is asked all the time.
+    pub(crate) fn has_work(&self) -> bool {
+        self.current.is_some()
+            || self.pending.is_some()
+            || !self.host_queue.is_empty()
+            || self.ring.as_ref().is_some_and(Ring::has_descriptor)
+    }
+
+    /// Works until nothing is left to do without an event, or the turn is used up.
+    pub(crate) fn run_turn<B: DmaBus>(
         &mut self,
         ctx: &mut StepContext<'_, B>,
         outbox: &mut Outbox<'_>,
-    ) -> bool {
+    ) {
         while ctx.budget_bytes > 0 {
             let Some(mut transfer) = self.take_work(ctx.bus.mapping_epoch()) else {
-                return false;
+                return;
             };
             let step = transfer.step(ctx);
             if transfer.takes_early_interrupt() {
@@ -197,13 +208,12 @@ impl Channel {
             }
             match step {
                 Step::Done => self.finish(transfer, ctx, outbox),
-                step => {
+                Step::Blocked | Step::Spent => {
                     self.current = Some(transfer);
-                    return step == Step::Spent;
+                    return;
                 }
             }
         }
-        true
     }
 
     /// Takes an answer if this channel asked.

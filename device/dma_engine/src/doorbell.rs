@@ -1,6 +1,6 @@
 //! Doorbells: what a write to `CH_COMMAND`, `CH_RING_CONTROL` or `CH_RING_TAIL` latches.
 //!
-//! Nothing is moved here, so a posted write costs the guest no DMA; [`Channel::run_slice`] does the
+//! Nothing is moved here, so a posted write costs the guest no DMA; [`Channel::run_turn`] does the
 //! work. Values count as they are at the doorbell: what the guest writes afterwards belongs to the
 //! next request.
 

@@ -1,41 +1,46 @@
-//! [`Engine`]: owns registers and channels, and shares time among the channels.
+//! [`Engine`]: owns registers and channels.
 
-use dmarig_abi::completion::{
-    DMA_STATUS_ABORTED, DMA_STATUS_BUS_MASTER_OFF, DMA_STATUS_POWER_STATE,
+use dmarig_abi::completion::DMA_STATUS_ABORTED;
+use dmarig_abi::registers::{
+    CONTROL_RESET, DUT_CHANNELS, DUT_ID_VALUE, DUT_MAX_CHANNELS, DUT_VERSION_VALUE,
 };
-use dmarig_abi::registers::{CONTROL_RESET, DUT_CHANNELS, DUT_ID_VALUE, DUT_VERSION_VALUE};
 use endpoint::{
-    ChannelId, DmaBus, EndpointEvent, HostQueueFull, LiveReference, MessageError, PowerState,
-    Progress, Request, Sabotage, Ticket,
+    ChannelId, EndpointEvent, HostQueueFull, LiveReference, MessageError, PowerState, Request,
+    Sabotage, Ticket,
 };
 
-use crate::channel::{Channel, Outbox, done};
+use crate::channel::{Channel, done};
 use crate::interrupt::InterruptUnit;
 use crate::register_file::{RegisterId, RegisterWrite, pieces};
 use crate::sabotage::SabotagePlan;
-use crate::tlp::TlpLimits;
-use crate::transfer::{Scratch, StepContext};
+use crate::transfer::Scratch;
 
-/// Most bytes that a channel moves before it is the next channel's turn.
-pub const SLICE_BYTES: u64 = 1 << 20;
+/// Channels 0 to 31 of the interrupt registers.
+const LOW_HALF: u64 = 0xffff_ffff;
 /// Most requests of the host that wait at once.
 const HOST_QUEUE_MAX: usize = 64;
 /// With so many events not taken the engine does no further work.
-const EVENTS_MAX: usize = 4096;
+pub(crate) const EVENTS_MAX: usize = 4096;
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the ABI has 4 channels by default"
+)]
+const CHANNELS_DEFAULT: u8 = DUT_CHANNELS as u8;
 
 /// What a device file may choose; values out of range are brought into it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// Channels with registers, 1 to `DUT_CHANNELS`.
+    /// Channels with registers, 1 to `DUT_MAX_CHANNELS`.
     pub channels: u8,
-    /// Address bits that the device drives, 32 to 64; a range beyond ends with `DMA_STATUS_ADDRESS`.
+    /// Address bits that the device drives, 24 to 64; a range beyond ends with `DMA_STATUS_ADDRESS`.
     pub address_width_bits: u8,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
-            channels: 4,
+            channels: CHANNELS_DEFAULT,
             address_width_bits: 64,
         }
     }
@@ -44,30 +49,29 @@ impl Default for EngineConfig {
 /// The DMA engine of the device under test.
 #[derive(Debug)]
 pub struct Engine {
-    config: EngineConfig,
+    pub(crate) config: EngineConfig,
     /// The device's channels, then the host's.
-    channels: Vec<Channel>,
+    pub(crate) channels: Vec<Channel>,
     /// The channel whose turn it is.
-    turn: usize,
-    interrupts: InterruptUnit,
+    pub(crate) turn: usize,
+    pub(crate) interrupts: InterruptUnit,
     register_scratch: u32,
-    is_bus_master: bool,
-    power_state: PowerState,
-    tlp_limits: TlpLimits,
+    pub(crate) is_bus_master: bool,
+    pub(crate) power_state: PowerState,
     last_host_id: u64,
-    sabotage: SabotagePlan,
-    scratch: Scratch,
-    events: Vec<EndpointEvent>,
+    pub(crate) sabotage: SabotagePlan,
+    pub(crate) scratch: Scratch,
+    pub(crate) events: Vec<EndpointEvent>,
 }
 
 impl Engine {
     /// An engine after power-on: D0, bus mastering off.
     #[must_use]
     pub fn new(config: EngineConfig) -> Self {
-        let max_channels = u8::try_from(DUT_CHANNELS).unwrap_or(u8::MAX);
+        let max_channels = u8::try_from(DUT_MAX_CHANNELS).unwrap_or(u8::MAX);
         let config = EngineConfig {
             channels: config.channels.clamp(1, max_channels),
-            address_width_bits: config.address_width_bits.clamp(32, 64),
+            address_width_bits: config.address_width_bits.clamp(24, 64),
         };
         let ids = (0..=config.channels).map(ChannelId::new);
         Self {
@@ -78,7 +82,6 @@ impl Engine {
             register_scratch: 0,
             is_bus_master: false,
             power_state: PowerState::D0,
-            tlp_limits: TlpLimits::default(),
             last_host_id: 0,
             sabotage: SabotagePlan::default(),
             scratch: Scratch::new(),
@@ -153,17 +156,6 @@ impl Engine {
         self.power_state = state;
     }
 
-    /// Tells the engine the payload and read request size that software has set in device control.
-    pub fn set_tlp_limits(&mut self, limits: TlpLimits) {
-        self.tlp_limits = limits;
-    }
-
-    /// What limits the packets of a request; see [`crate::tlp::split`].
-    #[must_use]
-    pub const fn tlp_limits(&self) -> TlpLimits {
-        self.tlp_limits
-    }
-
     /// Sets a sabotage that acts `times` times, or takes it away.
     pub fn set_sabotage(&mut self, sabotage: Option<Sabotage>, times: u32) {
         self.sabotage.set(sabotage, times);
@@ -188,24 +180,6 @@ impl Engine {
         self.last_host_id += 1;
         host.host_queue.push_back((self.last_host_id, request));
         Ok(self.last_host_id)
-    }
-
-    /// Lets the channels work in turn, at most `slices` slices of at most [`SLICE_BYTES`].
-    pub fn run(&mut self, bus: &mut impl DmaBus, slices: u32) -> Progress {
-        let mut idle_in_a_row = 0;
-        let mut slices_left = slices;
-        while idle_in_a_row < self.channels.len() {
-            if slices_left == 0 || self.events.len() >= EVENTS_MAX {
-                return Progress::More;
-            }
-            if self.run_slice(bus) {
-                slices_left -= 1;
-                idle_in_a_row = 0;
-            } else {
-                idle_in_a_row += 1;
-            }
-        }
-        Progress::Idle
     }
 
     /// Takes the platform's answer to a message: the bytes of a read, or nothing for a write. Call
@@ -246,32 +220,6 @@ impl Engine {
         std::mem::take(&mut self.events)
     }
 
-    /// The next channel's slice: whether it was used up.
-    fn run_slice(&mut self, bus: &mut impl DmaBus) -> bool {
-        let turn = self.turn;
-        self.turn = (turn + 1) % self.channels.len();
-        let mut ctx = StepContext {
-            bus,
-            scratch: &mut self.scratch,
-            sabotage: &mut self.sabotage,
-            gate: match (self.power_state, self.is_bus_master) {
-                (PowerState::Low, _) => Err(DMA_STATUS_POWER_STATE),
-                (PowerState::D0, false) => Err(DMA_STATUS_BUS_MASTER_OFF),
-                (PowerState::D0, true) => Ok(()),
-            },
-            last_address: u64::MAX >> (64 - self.config.address_width_bits),
-            budget_bytes: SLICE_BYTES,
-        };
-        let mut outbox = Outbox {
-            events: &mut self.events,
-            interrupts: &mut self.interrupts,
-        };
-        self.channels.get_mut(turn).is_some_and(|channel| {
-            ctx.bus.enter_channel(channel.id());
-            channel.run_slice(&mut ctx, &mut outbox)
-        })
-    }
-
     /// The value of a register of the whole function.
     fn register(&self, register: RegisterId, mapping_epoch: u64) -> u64 {
         match register {
@@ -282,8 +230,10 @@ impl Engine {
                 self.config.address_width_bits,
             ])),
             RegisterId::Scratch => u64::from(self.register_scratch),
-            RegisterId::InterruptCause => u64::from(self.interrupts.cause()),
-            RegisterId::InterruptEnable => u64::from(self.interrupts.enable()),
+            RegisterId::InterruptCause => self.interrupts.cause() & LOW_HALF,
+            RegisterId::InterruptCauseHigh => self.interrupts.cause() >> 32,
+            RegisterId::InterruptEnable => self.interrupts.enable() & LOW_HALF,
+            RegisterId::InterruptEnableHigh => self.interrupts.enable() >> 32,
             RegisterId::MappingEpoch => mapping_epoch,
             _ => 0,
         }
@@ -303,14 +253,25 @@ impl Engine {
             RegisterId::Scratch => {
                 self.register_scratch = write.over_u32(self.register_scratch);
             }
-            RegisterId::InterruptCause => self.interrupts.clear(write.over_u32(0)),
+            RegisterId::InterruptCause => self.interrupts.clear(write.over_u32(0).into()),
+            RegisterId::InterruptCauseHigh => {
+                self.interrupts.clear(u64::from(write.over_u32(0)) << 32);
+            }
             RegisterId::InterruptEnable => {
-                let enable = write.over_u32(self.interrupts.enable());
-                for vector in self.interrupts.set_enable(enable) {
-                    self.events.push(EndpointEvent::Interrupt { vector });
-                }
+                let enable = self.interrupts.enable();
+                self.set_enable(write.over(enable & LOW_HALF) & LOW_HALF | enable & !LOW_HALF);
+            }
+            RegisterId::InterruptEnableHigh => {
+                let enable = self.interrupts.enable();
+                self.set_enable(write.over(enable >> 32) << 32 | enable & LOW_HALF);
             }
             _ => {}
+        }
+    }
+
+    fn set_enable(&mut self, enable: u64) {
+        for vector in self.interrupts.set_enable(enable) {
+            self.events.push(EndpointEvent::Interrupt { vector });
         }
     }
 

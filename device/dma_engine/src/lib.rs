@@ -21,14 +21,16 @@ mod sabotage;
 mod stage;
 pub mod tlp;
 mod transfer;
+mod turn;
 
 pub use endpoint::{
     AccessPath, BusFault, BusFaultKind, ChannelId, Direction, DmaBus, EndpointEvent, Fallback,
     HostQueueFull, LiveReference, MESSAGE_MAX_SIZE_BYTES, MessageError, MsixVector, Origin,
     PowerState, Progress, Request, RequestMode, RequestRecord, Sabotage, SubmitError, Ticket,
 };
-pub use engine::{Engine, EngineConfig, SLICE_BYTES};
+pub use engine::{Engine, EngineConfig};
 pub use requester::{DmaDone, DmaJob, DmaQueueFull, DmaRequester};
 pub use tlp::{Tlp, TlpLimits};
+pub use turn::{SLICE_BYTES, TURN_BYTES};
 // The words of the endpoint crate are this crate's own.
 use endpoint::{bus, channel_id, event, request};

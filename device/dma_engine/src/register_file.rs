@@ -20,6 +20,8 @@ pub(crate) enum RegisterId {
     InterruptCause,
     InterruptEnable,
     MappingEpoch,
+    InterruptCauseHigh,
+    InterruptEnableHigh,
     Command,
     Status,
     Source,
@@ -52,6 +54,16 @@ const GLOBAL_REGISTERS: &[Row] = &[
     (abi::REG_INTERRUPT_CAUSE, 4, RegisterId::InterruptCause),
     (abi::REG_INTERRUPT_ENABLE, 4, RegisterId::InterruptEnable),
     (abi::REG_MAPPING_EPOCH, 8, RegisterId::MappingEpoch),
+    (
+        abi::REG_INTERRUPT_CAUSE_HIGH,
+        4,
+        RegisterId::InterruptCauseHigh,
+    ),
+    (
+        abi::REG_INTERRUPT_ENABLE_HIGH,
+        4,
+        RegisterId::InterruptEnableHigh,
+    ),
 ];
 
 /// Offset in the channel's block, width in bytes, register.
@@ -194,6 +206,7 @@ mod tests {
     fn access_beyond_the_last_channel_or_the_bar_gives_nothing() {
         let behind = abi::CHANNEL_BASE + 4 * abi::CHANNEL_STRIDE;
         assert_eq!(pieces(behind, 8, 4).count(), 0);
+        assert_eq!(pieces(behind, 8, 64).count(), 2);
         assert_eq!(
             pieces(abi::DUT_REGISTER_BAR_SIZE_BYTES - 2, 8, 4).count(),
             0

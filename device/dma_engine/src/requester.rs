@@ -17,9 +17,9 @@ use endpoint::{
 };
 use thiserror::Error;
 
-use crate::engine::SLICE_BYTES;
 use crate::sabotage::SabotagePlan;
 use crate::transfer::{Scratch, StepContext};
+use crate::turn::SLICE_BUDGET_BYTES;
 use lane::Lane;
 
 /// Most jobs that wait on one channel.
@@ -166,7 +166,7 @@ impl DmaRequester {
                 sabotage: &mut self.sabotage,
                 gate,
                 last_address: self.last_address,
-                budget_bytes: SLICE_BYTES,
+                budget_bytes: SLICE_BUDGET_BYTES,
             };
             let (has_worked, ended) = lane.run(&mut step);
             if let Some(done) = ended {

@@ -83,10 +83,15 @@ impl Ring {
         self.head
     }
 
+    /// Whether the driver has filled a descriptor that is not fetched yet.
+    pub(crate) fn has_descriptor(&self) -> bool {
+        self.head != self.tail
+    }
+
     /// Index and address of the next descriptor, if the driver has filled it. At most `entries - 1`
     /// follow one doorbell, because head and tail are below `entries` and equal means empty.
     pub(crate) fn next_descriptor(&self) -> Option<(u32, Request)> {
-        (self.head != self.tail).then(|| {
+        self.has_descriptor().then(|| {
             let request = Request {
                 source: entry(self.base, self.head, DESCRIPTOR_SIZE_BYTES),
                 length_bytes: DESCRIPTOR_SIZE_BYTES as u64,

@@ -26,7 +26,7 @@ use crate::stage::{Pipeline, StageState};
 
 /// Bytes that the mapped path moves at a time: large enough to be cheap, small enough for the cache.
 pub(crate) const CHUNK_SIZE_BYTES: usize = 32 << 10;
-/// What an access costs at least, so that a slice of tiny accesses ends, too.
+/// What an access costs at least, so that a turn of tiny accesses ends, too.
 const ACCESS_MIN_COST_BYTES: u64 = 4096;
 /// The platform tells a missing mapping page by page, so fall-backs go page by page.
 const PAGE_SIZE_BYTES: u64 = 4096;
@@ -59,13 +59,13 @@ pub(crate) struct StepContext<'a, B> {
     pub gate: Result<(), u16>,
     /// The highest address that the device drives.
     pub last_address: u64,
-    /// What is left of the slice.
-    pub budget_bytes: u64,
+    /// What is left of the turn; below zero where the last access was larger than that.
+    pub budget_bytes: i64,
 }
 
 impl<B> StepContext<'_, B> {
     pub(crate) fn spend(&mut self, len_bytes: u64) {
-        let cost = len_bytes.max(ACCESS_MIN_COST_BYTES);
+        let cost = i64::try_from(len_bytes.max(ACCESS_MIN_COST_BYTES)).unwrap_or(i64::MAX);
         self.budget_bytes = self.budget_bytes.saturating_sub(cost);
     }
 }
@@ -77,7 +77,7 @@ pub(crate) enum Step {
     Done,
     /// It waits for answers, or for room to ask.
     Blocked,
-    /// The slice is used up.
+    /// The turn is used up.
     Spent,
 }
 
@@ -193,7 +193,7 @@ impl Transfer {
         self.record.request.wants_interrupt()
     }
 
-    /// Moves bytes until the transfer is over, has to wait, or has used up the slice.
+    /// Moves bytes until the transfer is over, has to wait, or has used up the turn.
     pub(crate) fn step<B: DmaBus>(&mut self, ctx: &mut StepContext<'_, B>) -> Step {
         self.check(ctx);
         loop {
@@ -206,7 +206,7 @@ impl Transfer {
             if self.is_over() {
                 return Step::Done;
             }
-            if ctx.budget_bytes == 0 {
+            if ctx.budget_bytes <= 0 {
                 return Step::Spent;
             }
             let has_moved = match self.mode {

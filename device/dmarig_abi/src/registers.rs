@@ -23,10 +23,13 @@ pub const MSIX_BAR_SIZE_BYTES: u64 = 0x2000;
 pub const MSIX_TABLE_OFFSET: u32 = 0;
 /// Offset of the MSI-X pending bit array in its BAR.
 pub const MSIX_PBA_OFFSET: u32 = 0x1000;
-/// DUT: MSI-X vectors offered: vector n belongs to channel n.
+/// DUT: MSI-X vectors offered unless the device file says otherwise: vector n belongs to channel n, and
+/// channels beyond the last vector share it.
 pub const DUT_MSIX_VECTORS: u16 = 4;
-/// DUT: channels of the engine.
+/// DUT: channels of the engine unless the device file says otherwise.
 pub const DUT_CHANNELS: u32 = 4;
+/// DUT: most channels, and most MSI-X vectors, that a device file may ask for.
+pub const DUT_MAX_CHANNELS: u32 = 64;
 
 /// `REG_ID` reads this value, the text `DMRG`.
 pub const DUT_ID_VALUE: u32 = 0x4752_4d44;
@@ -45,12 +48,16 @@ pub const REG_CONTROL: u64 = 0x00c;
 pub const CONTROL_RESET: u32 = 1;
 /// Read-write, 32 bits: no effect.
 pub const REG_SCRATCH: u64 = 0x010;
-/// Write-1-to-clear, 32 bits: bit n: channel n has ended a request.
+/// Write-1-to-clear, 32 bits: bit n: channel n has ended a request; channels 0 to 31.
 pub const REG_INTERRUPT_CAUSE: u64 = 0x014;
-/// Read-write, 32 bits: bit n: channel n may raise its vector (or INTx).
+/// Read-write, 32 bits: bit n: channel n may raise its vector (or INTx); channels 0 to 31.
 pub const REG_INTERRUPT_ENABLE: u64 = 0x018;
 /// Read-only, 64 bits: the mapping epoch: counts every change of the function's mappings.
 pub const REG_MAPPING_EPOCH: u64 = 0x020;
+/// As [`REG_INTERRUPT_CAUSE`], bit n for channel 32 + n.
+pub const REG_INTERRUPT_CAUSE_HIGH: u64 = 0x028;
+/// As [`REG_INTERRUPT_ENABLE`], bit n for channel 32 + n.
+pub const REG_INTERRUPT_ENABLE_HIGH: u64 = 0x02c;
 
 /// Offset of the register block of channel 0.
 pub const CHANNEL_BASE: u64 = 0x1000;

@@ -24,7 +24,6 @@ use control_api::response::{Buffer, DmaOutcome, Mappings, MappingsSummary, Sabot
 use device_file::DeviceDescription;
 use dma_engine::{Engine, EngineConfig};
 use dmarig_abi::Iova;
-use dmarig_abi::registers::DUT_CHANNELS;
 use endpoint::{
     Endpoint, EndpointEvent, HostQueueFull, Moment, MsixVector, Origin, Progress, Request,
     RequestRecord, Tick, WorkContext,
@@ -74,9 +73,8 @@ impl Dut {
         description: &DeviceDescription,
         message_dma: MessageDma,
     ) -> Result<Self, SharedMemoryError> {
-        let channels = u8::try_from(DUT_CHANNELS).expect("the ABI has 4 channels");
         let engine = Engine::new(EngineConfig {
-            channels,
+            channels: description.dma.channels,
             address_width_bits: description.dma.address_width,
         });
         Self::with_endpoint(description, message_dma, Box::new(engine))

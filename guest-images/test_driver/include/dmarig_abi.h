@@ -32,11 +32,15 @@
 // Offset of the MSI-X pending bit array in its BAR.
 #define DMARIG_MSIX_PBA_OFFSET 4096
 
-// DUT: MSI-X vectors offered: vector n belongs to channel n.
+// DUT: MSI-X vectors offered unless the device file says otherwise: vector n belongs to channel n, and
+// channels beyond the last vector share it.
 #define DMARIG_DUT_MSIX_VECTORS 4
 
-// DUT: channels of the engine.
+// DUT: channels of the engine unless the device file says otherwise.
 #define DMARIG_DUT_CHANNELS 4
+
+// DUT: most channels, and most MSI-X vectors, that a device file may ask for.
+#define DMARIG_DUT_MAX_CHANNELS 64
 
 // `REG_ID` reads this value, the text `DMRG`.
 #define DMARIG_DUT_ID_VALUE 1196576068
@@ -62,14 +66,20 @@
 // Read-write, 32 bits: no effect.
 #define DMARIG_REG_SCRATCH 16
 
-// Write-1-to-clear, 32 bits: bit n: channel n has ended a request.
+// Write-1-to-clear, 32 bits: bit n: channel n has ended a request; channels 0 to 31.
 #define DMARIG_REG_INTERRUPT_CAUSE 20
 
-// Read-write, 32 bits: bit n: channel n may raise its vector (or INTx).
+// Read-write, 32 bits: bit n: channel n may raise its vector (or INTx); channels 0 to 31.
 #define DMARIG_REG_INTERRUPT_ENABLE 24
 
 // Read-only, 64 bits: the mapping epoch: counts every change of the function's mappings.
 #define DMARIG_REG_MAPPING_EPOCH 32
+
+// As [`REG_INTERRUPT_CAUSE`], bit n for channel 32 + n.
+#define DMARIG_REG_INTERRUPT_CAUSE_HIGH 40
+
+// As [`REG_INTERRUPT_ENABLE`], bit n for channel 32 + n.
+#define DMARIG_REG_INTERRUPT_ENABLE_HIGH 44
 
 // Offset of the register block of channel 0.
 #define DMARIG_CHANNEL_BASE 4096

@@ -288,7 +288,18 @@ pub struct Rig {
 impl Rig {
     /// Bus master on, all interrupts enabled, nothing mapped.
     pub fn new() -> Self {
-        let mut engine = Engine::new(EngineConfig::default());
+        Self::with_config(EngineConfig::default())
+    }
+
+    pub fn with_channels(channels: u8) -> Self {
+        Self::with_config(EngineConfig {
+            channels,
+            ..EngineConfig::default()
+        })
+    }
+
+    pub fn with_config(config: EngineConfig) -> Self {
+        let mut engine = Engine::new(config);
         engine.set_bus_master(true);
         engine.set_power_state(PowerState::D0);
         let mut rig = Self {
