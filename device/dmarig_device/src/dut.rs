@@ -384,6 +384,10 @@ impl DeviceModel for Dut {
         } else {
             self.front.read_region(region, offset, data)
         };
+        if region.bar().is_some_and(|bar| self.front.has_memory(bar)) {
+            // The guest writes such a BAR without telling, so what lies there comes from outside.
+            self.memory.tape_mut().exchange(Iova::new(offset), data);
+        }
         self.note_access(region, offset, AccessDirection::Read, data);
         self.follow_pin();
         outcome

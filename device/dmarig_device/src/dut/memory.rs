@@ -230,12 +230,8 @@ impl DutMemory {
             self.copy_out(iova, buffer)
         };
         let reached = reached(iova, buffer.len(), outcome);
-        match &mut self.tape {
-            Tape::Recording(recorder) if reached > 0 => {
-                recorder.log.note_bytes(&buffer[..reached]);
-            }
-            Tape::Replaying(player) if reached > 0 => player.bytes(iova, &mut buffer[..reached]),
-            _ => {}
+        if reached > 0 {
+            self.tape.exchange(iova, &mut buffer[..reached]);
         }
         outcome
     }

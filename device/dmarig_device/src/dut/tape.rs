@@ -55,6 +55,15 @@ impl Tape {
         }
     }
 
+    /// Writes down what was read of memory that others write, or brings what was read then.
+    pub(super) fn exchange(&mut self, iova: Iova, buffer: &mut [u8]) {
+        match self {
+            Self::Recording(recorder) => recorder.log.note_bytes(buffer),
+            Self::Replaying(player) => player.bytes(iova, buffer),
+            Self::Off => {}
+        }
+    }
+
     /// Writes an access down.
     #[inline]
     pub(super) fn note_region_write(&mut self, region: RegionIndex, offset: u64, data: &[u8]) {

@@ -21,7 +21,7 @@ fn recorded() -> (DeviceProcess, Client, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("folder");
     let record = folder.path().to_str().expect("text").to_owned();
     let process = DeviceProcess::start(&["--record", &record]);
-    let mut qemu = Client::connect(&process.path("dut")).expect("connect");
+    let mut qemu = Client::connect(process.path("dut")).expect("connect");
     let version = version_payload(0, 0, QEMU_PROPOSAL);
     let mut request = |message, payload: &[u8]| {
         qemu.send(message, payload, &[]).expect("send");

@@ -62,7 +62,7 @@ fn log_of(bench: &Bench) -> Vec<u8> {
 }
 
 fn fresh() -> Dut {
-    Dut::new(&DeviceDescription::default(), MessageDma::On)
+    Dut::new(&DeviceDescription::default(), MessageDma::On).expect("memory")
 }
 
 /// The log with each event as `change` gives it.
@@ -160,7 +160,7 @@ fn other_device_does_something_else() {
     let bench = recorded();
     let mut description = DeviceDescription::default();
     description.identity.device_id ^= 1;
-    let other = Dut::new(&description, MessageDma::On);
+    let other = Dut::new(&description, MessageDma::On).expect("memory");
     let report = replay_log(&bench, other, log_of(&bench));
     let difference = report.difference.expect("a difference");
     let seen = difference.seen.expect("a record");
@@ -359,7 +359,7 @@ fn carry_out(steps: &[Step], answers: u64) {
         }
         while let Some(command) = qemu.waiting_dma() {
             answers = answers.rotate_left(7).wrapping_mul(0x9e37_79b9);
-            if answers % 3 == 0 {
+            if answers.is_multiple_of(3) {
                 qemu.refuse_dma(&mut bench, &command);
             } else {
                 let n_bytes = if command.is_write { 0 } else { command.count };
