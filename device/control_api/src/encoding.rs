@@ -103,6 +103,92 @@ pub mod iova_option {
     }
 }
 
+/// [`GuestPhysAddr`](dmarig_abi::GuestPhysAddr) as a hexadecimal string; for
+/// `#[serde(with = "guest_phys")]`.
+pub mod guest_phys {
+    use super::{Deserializer, Serializer};
+    use dmarig_abi::GuestPhysAddr;
+
+    /// Writes `0x1f`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(
+        value: &GuestPhysAddr,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        super::hex64::serialize(&value.raw(), serializer)
+    }
+
+    /// Reads `0x1f`.
+    ///
+    /// # Errors
+    /// If the text is not `0x` and 1 to 16 hexadecimal digits.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<GuestPhysAddr, D::Error> {
+        super::hex64::deserialize(deserializer).map(GuestPhysAddr::new)
+    }
+}
+
+/// [`RequesterId`](dmarig_abi::RequesterId) as `"01:00.0"`; for `#[serde(with = "requester_id")]`.
+pub mod requester_id {
+    use super::{Deserializer, Serializer, deserialize_text};
+    use dmarig_abi::RequesterId;
+
+    /// Writes `01:00.0`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(value: &RequesterId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    /// Reads `01:00.0`.
+    ///
+    /// # Errors
+    /// If the text is not bus, device and function as `lspci` prints them.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<RequesterId, D::Error> {
+        deserialize_text(deserializer, parse)
+    }
+
+    fn parse(text: &str) -> Result<RequesterId, String> {
+        let number = |digits: &str, len: usize| {
+            let is_plain = digits.len() == len && digits.bytes().all(|b| b.is_ascii_hexdigit());
+            u8::from_str_radix(digits, 16).ok().filter(|_| is_plain)
+        };
+        text.split_once(':')
+            .and_then(|(bus, rest)| Some((number(bus, 2)?, rest.split_once('.')?)))
+            .and_then(|(bus, (device, function))| {
+                RequesterId::try_new(bus, number(device, 2)?, number(function, 1)?)
+            })
+            .ok_or_else(|| {
+                let shown: String = text.chars().take(32).collect();
+                format!("expected a requester like \"01:00.0\", got {shown:?}")
+            })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::parse;
+
+        #[test]
+        fn requester_parses_or_says_what_it_wants() {
+            for text in ["00:00.0", "ff:1f.7", "01:0a.3"] {
+                assert_eq!(parse(text).map(|id| id.to_string()).as_deref(), Ok(text));
+            }
+            for bad in [
+                "", "01:00", "1:00.0", "01:20.0", "01:00.8", "01:00.00", "+1:00.0",
+            ] {
+                let message = parse(bad).expect_err(bad);
+                assert!(message.contains("like \"01:00.0\""), "{message}");
+            }
+        }
+    }
+}
+
 /// Bytes as Base64 (RFC 4648, section 4, padded); for `#[serde(with = "bytes")]`.
 pub mod bytes {
     use super::{Deserializer, Serializer, deserialize_text};

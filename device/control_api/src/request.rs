@@ -1,11 +1,12 @@
 //! Parameters of every method, each tied to its name and result by [`Method`].
 
-use dmarig_abi::Iova;
+use dmarig_abi::{GuestPhysAddr, Iova, RequesterId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::FunctionName;
-use crate::encoding::{bytes, hex64, iova, iova_option};
+use crate::encoding::{bytes, guest_phys, hex64, iova, iova_option, requester_id};
+use crate::iommu::{IommuOrder, IommuSettings};
 use crate::response;
 
 /// A method of the control socket: its parameters are the implementing type.
@@ -166,6 +167,47 @@ methods! {
 
     /// Lists the sabotages set, and how often each has struck.
     SabotageList {} => "sabotage.list" -> response::Sabotages;
+
+    /// Puts a remapping unit of the DUT's own in front of the platform's mappings.
+    IommuEnable {
+        /// Whose requests it sees.
+        function: FunctionName,
+        /// Under which number its tables have the function.
+        #[serde(with = "requester_id")]
+        requester: RequesterId,
+        /// Where the root table lies: an address in what the platform maps for the function.
+        #[serde(with = "guest_phys")]
+        root: GuestPhysAddr,
+        /// What the unit can do.
+        #[serde(default)]
+        settings: IommuSettings,
+    } => "iommu.enable" -> response::Empty;
+
+    /// Takes the remapping unit away.
+    IommuDisable {
+        /// Whose.
+        function: FunctionName,
+    } => "iommu.disable" -> response::Empty;
+
+    /// Orders an invalidation.
+    IommuInvalidate {
+        /// Whose unit.
+        function: FunctionName,
+        /// What to forget.
+        order: IommuOrder,
+    } => "iommu.invalidate" -> response::IommuPending;
+
+    /// Carries out every invalidation ordered so far, as a wait descriptor does.
+    IommuWait {
+        /// Whose unit.
+        function: FunctionName,
+    } => "iommu.wait" -> response::IommuPending;
+
+    /// Takes the fault records, oldest first, and clears the overflow flag.
+    IommuFaults {
+        /// Whose unit.
+        function: FunctionName,
+    } => "iommu.faults" -> response::IommuFaults;
 
     /// Resets a function as a bus reset would.
     FunctionReset {

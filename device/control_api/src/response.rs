@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::FunctionName;
 use crate::encoding::{bytes, hex64, hex64_option, iova, iova_option};
+use crate::iommu::IommuFault;
 use crate::request::{BufferDirection, Sabotage};
 
 /// Nothing to tell.
@@ -310,6 +311,34 @@ pub struct SabotageState {
     pub times_left: Option<u32>,
     /// How often it has struck.
     pub struck: u64,
+}
+
+/// Invalidations that have not taken effect yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IommuPending {
+    /// How many.
+    pub pending: usize,
+}
+
+/// What the DUT's own remapping unit has recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IommuFaults {
+    /// The records, oldest first; they are gone now.
+    pub faults: Vec<IommuFault>,
+    /// Whether a fault was lost because the registers were full. Cleared now.
+    pub overflow: bool,
+    /// Faults recorded since the unit was turned on.
+    pub recorded: u64,
+    /// Faults dropped because their requester had a record pending.
+    pub compressed: u64,
+    /// Faults lost because the registers were full.
+    pub lost: u64,
+    /// Faults that a context entry's FPD bit kept from being recorded.
+    pub suppressed: u64,
+    /// Translations that the IOTLB had.
+    pub iotlb_hits: u64,
+    /// Translations that were walked to in memory.
+    pub iotlb_misses: u64,
 }
 
 /// Declares [`DmaStatus`] beside the codes of the ABI, so that neither list can lag behind.

@@ -337,6 +337,14 @@ impl Transfer {
         true
     }
 
+    /// Where it reads and where it writes, if it does.
+    const fn sides(&self) -> [(Option<Iova>, Direction); 2] {
+        [
+            (self.record.source, Direction::Read),
+            (self.record.destination, Direction::Write),
+        ]
+    }
+
     /// Bytes from `offset` on that the table permits on both sides, at most `len_bytes`, at least 1.
     fn permitted_bytes(
         &self,
@@ -345,11 +353,7 @@ impl Transfer {
         len_bytes: u64,
     ) -> Result<u64, BusFault> {
         let mut permitted = len_bytes;
-        let sides = [
-            (self.record.source, Direction::Read),
-            (self.record.destination, Direction::Write),
-        ];
-        for (start, direction) in sides {
+        for (start, direction) in self.sides() {
             let Some(start) = start else { continue };
             let iova = advance(start, offset);
             permitted = bus.probe(iova, permitted, direction)?.clamp(1, permitted);

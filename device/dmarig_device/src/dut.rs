@@ -5,6 +5,7 @@
 
 mod bus;
 mod control_change;
+mod iommu_calls;
 mod lifecycle;
 mod mappings_view;
 mod memory;
@@ -12,6 +13,7 @@ mod messages;
 mod on_tape;
 mod records;
 mod references;
+mod remapping;
 mod stale;
 mod tape;
 
@@ -42,6 +44,7 @@ use crate::ledger::{DeclareError, IovaRange, Ledger, LiveReference, Requester};
 use crate::pci_front::PciFront;
 use bus::Bus;
 use control_change::ControlChange;
+pub(crate) use iommu_calls::IommuCallError;
 pub use memory::DutMemory;
 use messages::Messages;
 pub use messages::{MessageCounters, MessageDma};
@@ -438,7 +441,7 @@ impl DeviceModel for Dut {
 
     fn set_irqs(&mut self, set: IrqSet) -> Result<(), Errno> {
         // One that is refused has changed nothing.
-        let note = IrqNote::new(self.memory.tape(), &set);
+        let note = IrqNote::new(&self.memory.tape(), &set);
         self.front.set_irqs(set)?;
         self.memory.tape_mut().note_irqs(note);
         Ok(())

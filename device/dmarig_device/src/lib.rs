@@ -16,6 +16,7 @@ mod dut;
 mod event_loop;
 mod exit_code;
 mod host_request;
+mod iommu_methods;
 mod ledger;
 mod mailbox;
 mod methods;

@@ -5,9 +5,10 @@
 use std::time::{Duration, Instant};
 
 use control_api::request::{
-    BufferDeclare, BufferList, BufferUndeclare, DmaSubmit, FunctionReset, Hello, LedgerClear,
-    LedgerRead, METHOD_NAMES, MailboxCall, MailboxState, MailboxWaitAttached, MappingsList,
-    MappingsSummary, MappingsWait, SabotageClear, SabotageList, SabotageSet, Status, Stop,
+    BufferDeclare, BufferList, BufferUndeclare, DmaSubmit, FunctionReset, Hello, IommuDisable,
+    IommuEnable, IommuFaults, IommuInvalidate, IommuWait, LedgerClear, LedgerRead, METHOD_NAMES,
+    MailboxCall, MailboxState, MailboxWaitAttached, MappingsList, MappingsSummary, MappingsWait,
+    SabotageClear, SabotageList, SabotageSet, Status, Stop,
 };
 use control_api::response::{
     self, Buffer, BufferId, Buffers, Empty, Epoch, FunctionStatus, GuestState,
@@ -23,6 +24,7 @@ use serde_json::Value;
 use crate::control_function::ControlFunction;
 use crate::control_socket::{Caller, Incoming};
 use crate::dut::Dut;
+use crate::iommu_methods;
 use crate::ledger::DeclareError;
 use crate::mailbox::CallError;
 use crate::pci_front::PciFront;
@@ -45,7 +47,7 @@ pub(crate) enum Taken {
     Later(Awaited, Option<Instant>),
 }
 
-type Outcome = Result<Taken, RpcError>;
+pub(crate) type Outcome = Result<Taken, RpcError>;
 
 /// Runs one request; `None` if it is answered later.
 pub(crate) fn dispatch(
@@ -100,6 +102,11 @@ fn run(rig: &mut Rig, incoming: Incoming, now: Instant) -> Outcome {
             let sabotages = rig.dut.model().sabotages();
             done::<SabotageList>(response::Sabotages { sabotages })
         }),
+        IommuEnable::NAME => parse(params).and_then(|ask| iommu_methods::enable(rig, &ask)),
+        IommuDisable::NAME => parse(params).and_then(|ask| iommu_methods::disable(rig, &ask)),
+        IommuInvalidate::NAME => parse(params).and_then(|ask| iommu_methods::invalidate(rig, &ask)),
+        IommuWait::NAME => parse(params).and_then(|ask| iommu_methods::wait(rig, &ask)),
+        IommuFaults::NAME => parse(params).and_then(|ask| iommu_methods::faults(rig, &ask)),
         FunctionReset::NAME => parse(params).and_then(|ask| function_reset(rig, &ask)),
         Stop::NAME => parse(params).and_then(|Stop {}| {
             rig.stop();
@@ -198,10 +205,7 @@ fn mappings_wait(rig: &Rig, ask: &MappingsWait, now: Instant) -> Outcome {
 
 fn dma_submit(rig: &mut Rig, ask: &DmaSubmit) -> Outcome {
     if !dut(rig, ask.function)?.is_connected() {
-        return Err(RpcError::new(
-            CODE_NOT_CONNECTED,
-            format!("no QEMU is connected to {}; start it first", ask.function),
-        ));
+        return Err(not_connected(ask.function));
     }
     if !rig.waiters.has_room() {
         return Err(too_many_waiters());
@@ -299,7 +303,14 @@ fn no_control_function() -> RpcError {
     )
 }
 
-fn dut(rig: &Rig, name: FunctionName) -> Result<&Port<Dut>, RpcError> {
+pub(crate) fn not_connected(function: FunctionName) -> RpcError {
+    RpcError::new(
+        CODE_NOT_CONNECTED,
+        format!("no QEMU is connected to {function}; start it first"),
+    )
+}
+
+pub(crate) fn dut(rig: &Rig, name: FunctionName) -> Result<&Port<Dut>, RpcError> {
     if name == FunctionName::DUT0 {
         return Ok(&rig.dut);
     }
@@ -329,7 +340,7 @@ fn parse<M: Method>(params: Value) -> Result<M, RpcError> {
         .map_err(|error| RpcError::new(CODE_BAD_PARAMS, format!("{}: {error}", M::NAME)))
 }
 
-fn done<M: Method>(result: M::Result) -> Outcome {
+pub(crate) fn done<M: Method>(result: M::Result) -> Outcome {
     Ok(Taken::Now(to_value::<M>(&result)))
 }
 

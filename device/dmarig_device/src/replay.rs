@@ -125,6 +125,6 @@ where
         events: dut.events_played(),
         end: known.end,
         difference,
-        divergence: dut.divergence().cloned(),
+        divergence: dut.divergence(),
     })
 }

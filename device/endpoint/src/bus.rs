@@ -145,6 +145,13 @@ pub trait DmaBus {
     /// The fault of the byte at `iova`.
     fn probe(&self, iova: Iova, len_bytes: u64, direction: Direction) -> Result<u64, BusFault>;
 
+    /// How many bytes from `iova` on, 1 to `len_bytes`, one message can carry. Fewer than all where
+    /// the device has a remapping unit of its own, and it leads the rest elsewhere.
+    fn message_reach(&self, iova: Iova, len_bytes: u64, direction: Direction) -> u64 {
+        let _ = (iova, direction);
+        len_bytes
+    }
+
     /// Reads memory by the mapped path.
     ///
     /// # Errors
@@ -198,6 +205,10 @@ impl<T: DmaBus + ?Sized> DmaBus for &mut T {
 
     fn probe(&self, iova: Iova, len_bytes: u64, direction: Direction) -> Result<u64, BusFault> {
         (**self).probe(iova, len_bytes, direction)
+    }
+
+    fn message_reach(&self, iova: Iova, len_bytes: u64, direction: Direction) -> u64 {
+        (**self).message_reach(iova, len_bytes, direction)
     }
 
     fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {

@@ -153,7 +153,7 @@ impl Transfer {
             return clamp_len(in_page, MESSAGE_MAX_SIZE_BYTES);
         }
         let reach = self
-            .message_reach(self.begun_bytes, wanted)
+            .message_reach(bus, self.begun_bytes, wanted)
             .unwrap_or(in_page);
         let len_bytes = match self.uniform_bytes(bus, self.begun_bytes, reach) {
             (permitted, None) => permitted,

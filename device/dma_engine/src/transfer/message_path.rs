@@ -41,7 +41,7 @@ impl Transfer {
     fn plan_stage(&self, bus: &impl DmaBus) -> Stage {
         let offset = self.begun_bytes;
         let wanted = self.remaining_bytes().min(MESSAGE_MAX_SIZE_BYTES as u64);
-        let (wanted, state) = match self.message_reach(offset, wanted) {
+        let (wanted, state) = match self.message_reach(bus, offset, wanted) {
             Ok(wanted) if self.operation.reads() => (wanted, StageState::Fetch),
             Ok(wanted) => (wanted, StageState::Fetched),
             Err(iova) => {
@@ -64,11 +64,16 @@ impl Transfer {
         }
     }
 
-    /// Bytes from `offset` on, at most `wanted`, that lie in front of the interrupt addresses; the
-    /// address itself if `offset` lies among them.
-    pub(super) fn message_reach(&self, offset: u64, wanted: u64) -> Result<u64, Iova> {
+    /// Bytes from `offset` on, at most `wanted`, that one message can carry and that lie in front of the
+    /// interrupt addresses; the address itself if `offset` lies among them.
+    pub(super) fn message_reach(
+        &self,
+        bus: &impl DmaBus,
+        offset: u64,
+        wanted: u64,
+    ) -> Result<u64, Iova> {
         let mut reach = wanted;
-        for start in [self.record.source, self.record.destination] {
+        for (start, direction) in self.sides() {
             let Some(start) = start else { continue };
             let iova = advance(start, offset);
             if INTERRUPT_RANGE.contains(&iova.raw()) {
@@ -77,6 +82,7 @@ impl Transfer {
             if let Some(distance) = INTERRUPT_RANGE.start.checked_sub(iova.raw()) {
                 reach = reach.min(distance);
             }
+            reach = bus.message_reach(iova, reach, direction).clamp(1, reach);
         }
         Ok(reach)
     }

@@ -56,11 +56,20 @@ impl Bus<'_> {
     }
 
     fn submit(&mut self, iova: Iova, payload: &Payload<'_>) -> Result<Ticket, SubmitError> {
+        let (direction, judged) = match payload {
+            Payload::Read { .. } => (Direction::Read, AccessDirection::Read),
+            Payload::Write { .. } => (Direction::Write, AccessDirection::Write),
+        };
+        let len_bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
+        let target = self
+            .memory
+            .message_target(iova, len_bytes, direction)
+            .ok_or(SubmitError::Unavailable)?;
         let connection = self.connection.as_deref_mut();
         let tape = self.memory.tape_mut();
         let submitted = match tape.player() {
             Some(player) => self.messages.submit_again(player.submit_failure()),
-            None => self.messages.submit(connection, iova, payload, self.now),
+            None => self.messages.submit(connection, target, payload, self.now),
         };
         if let Err(error) = submitted {
             tape.note(|| {
@@ -71,11 +80,7 @@ impl Bus<'_> {
             });
         }
         let ticket = submitted?;
-        let direction = match payload {
-            Payload::Read { .. } => AccessDirection::Read,
-            Payload::Write { .. } => AccessDirection::Write,
-        };
-        self.judge(iova, payload.len(), direction);
+        self.judge(iova, payload.len(), judged);
         Ok(ticket)
     }
 }
@@ -92,6 +97,10 @@ impl DmaBus for Bus<'_> {
 
     fn probe(&self, iova: Iova, len_bytes: u64, direction: Direction) -> Result<u64, BusFault> {
         self.memory.probe(iova, len_bytes, direction)
+    }
+
+    fn message_reach(&self, iova: Iova, len_bytes: u64, direction: Direction) -> u64 {
+        self.memory.message_reach(iova, len_bytes, direction)
     }
 
     fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {

@@ -1,6 +1,7 @@
 //! [`ControlChange`]: a call of the control socket that changes the device, as the event log keeps it.
 
-use control_api::request::Sabotage;
+use control_api::iommu::IommuOrder;
+use control_api::request::{IommuEnable, Sabotage};
 use control_api::response::Buffer;
 use dmarig_abi::Iova;
 use endpoint::Request;
@@ -27,6 +28,16 @@ pub(super) enum ControlChange {
     ClearSabotages,
     /// `link.set`.
     SetLink(Link),
+    /// `iommu.enable`.
+    EnableIommu(IommuEnable),
+    /// `iommu.disable`.
+    DisableIommu,
+    /// `iommu.invalidate`.
+    InvalidateIommu(IommuOrder),
+    /// `iommu.wait`.
+    WaitIommu,
+    /// `iommu.faults`, which takes the records.
+    TakeIommuFaults,
 }
 
 /// A [`Request`] as text.
@@ -97,6 +108,19 @@ impl ControlChange {
             Self::SetSabotage(name, times) => dut.set_sabotage(name, times),
             Self::ClearSabotages => dut.clear_sabotages(),
             Self::SetLink(link) => dut.set_link(link),
+            Self::EnableIommu(ask) => {
+                dut.enable_iommu(&ask).ok();
+            }
+            Self::DisableIommu => dut.disable_iommu(),
+            Self::InvalidateIommu(order) => {
+                dut.invalidate_iommu(order).ok();
+            }
+            Self::WaitIommu => {
+                dut.wait_iommu().ok();
+            }
+            Self::TakeIommuFaults => {
+                dut.take_iommu_faults().ok();
+            }
         }
     }
 }

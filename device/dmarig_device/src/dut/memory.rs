@@ -3,14 +3,18 @@
 //! Joins the mapping table of `iommu` with the regions of `guest_memory`. A mapping without a file,
 //! or with one that is not safe to map, has no region: its bytes are reached by message only.
 
+use std::cell::{Ref, RefCell};
+
 use dmarig_abi::Iova;
 use endpoint::{BusFault, BusFaultKind, Direction};
 use guest_memory::{GuestMemory, MappedRange, PAGE_SIZE_BYTES, RegionId};
-use iommu::{Access, FaultKind, Mapping, MappingTable, Permissions, Removed, Segment};
+use iommu::vtd::{FaultRecording, GuestPhysical};
+use iommu::{Mapping, MappingTable, Permissions, Removed, Segment};
 use recording::log;
 use tracing::{debug, warn};
 use vfio_user::{DmaMap, DmaUnmap, Errno};
 
+use super::remapping::{Platform, Remapping, access, bus_fault};
 use super::stale::StaleTranslations;
 use super::tape::Tape;
 use crate::ledger::IovaRange;
@@ -28,7 +32,9 @@ pub struct DutMemory {
     table: MappingTable<Backing>,
     guest: GuestMemory,
     stale: Option<StaleTranslations>,
-    tape: Tape,
+    /// In a cell, because the tables of the DUT's own unit are read by look-ups that change nothing else.
+    tape: RefCell<Tape>,
+    remapping: Option<Remapping>,
     memory_was_unmapped: bool,
     message_only_mappings: u64,
 }
@@ -51,12 +57,12 @@ impl DutMemory {
         self.stale.as_ref()
     }
 
-    pub(super) const fn tape(&self) -> &Tape {
-        &self.tape
+    pub(super) fn tape(&self) -> Ref<'_, Tape> {
+        self.tape.borrow()
     }
 
-    pub(super) const fn tape_mut(&mut self) -> &mut Tape {
-        &mut self.tape
+    pub(super) fn tape_mut(&mut self) -> &mut Tape {
+        self.tape.get_mut()
     }
 
     /// From now on translations that go away are kept and used, or no longer.
@@ -73,7 +79,7 @@ impl DutMemory {
     pub fn map(&mut self, map: DmaMap) -> Result<(), Errno> {
         let permissions = Permissions::from_flags(map.permissions.read, map.permissions.write)
             .ok_or(Errno::EINVAL)?;
-        let mut note = self.tape.recorder().map(|recorder| {
+        let mut note = self.tape.get_mut().recorder().map(|recorder| {
             let file = map.fd.as_ref().and_then(|fd| recorder.identify(fd));
             (recorder, file)
         });
@@ -133,7 +139,7 @@ impl DutMemory {
 
     /// Removes mappings and returns the ranges that were mapped, neighbors joined.
     pub(super) fn unmap(&mut self, unmap: DmaUnmap) -> Result<Vec<IovaRange>, Errno> {
-        self.tape.note(|| {
+        self.tape.get_mut().note(|| {
             log::Event::Unmap(match unmap {
                 DmaUnmap::All => log::Unmapping::All,
                 DmaUnmap::Range { iova, size } => log::Unmapping::Range { iova, size },
@@ -171,6 +177,8 @@ impl DutMemory {
     /// Forgets everything, as when the connection ends.
     pub(super) fn clear(&mut self) {
         self.forget_stale();
+        // It belonged to that machine.
+        self.remapping = None;
         let guest = &mut self.guest;
         self.table.unmap_all(|removed| {
             if let Some(region) = removed.backing {
@@ -190,6 +198,41 @@ impl DutMemory {
         }
     }
 
+    /// Puts a remapping unit in front of the platform's mappings, or takes it away.
+    pub(super) fn set_remapping(&mut self, remapping: Option<Remapping>) {
+        self.remapping = remapping;
+    }
+
+    pub(super) const fn remapping_mut(&mut self) -> Option<&mut Remapping> {
+        self.remapping.as_mut()
+    }
+
+    /// Where the platform takes a message for `iova`; `None` if the DUT's own unit refuses it.
+    pub(super) fn message_target(
+        &mut self,
+        iova: Iova,
+        len_bytes: u64,
+        direction: Direction,
+    ) -> Option<Iova> {
+        let Some(remapping) = &mut self.remapping else {
+            return Some(iova);
+        };
+        let platform = Platform {
+            table: &self.table,
+            guest: &self.guest,
+            tape: &self.tape,
+        };
+        remapping.message_target(platform, iova, len_bytes, direction)
+    }
+
+    /// How many bytes from `iova` on one message can carry.
+    pub(super) fn message_reach(&self, iova: Iova, len_bytes: u64, direction: Direction) -> u64 {
+        let Some(remapping) = &self.remapping else {
+            return len_bytes;
+        };
+        remapping.message_reach(self.platform(), iova, len_bytes, direction)
+    }
+
     /// How many bytes from `iova` on can be accessed, 1 to `len_bytes`.
     pub(super) fn probe(
         &self,
@@ -197,9 +240,11 @@ impl DutMemory {
         len_bytes: u64,
         direction: Direction,
     ) -> Result<u64, BusFault> {
-        let segment = self
-            .translate(iova, len_bytes, direction)
-            .or_else(|fault| self.translate_stale(fault, len_bytes, direction))?;
+        let Some(remapping) = &self.remapping else {
+            return Ok(self.find(iova, len_bytes, direction)?.len_bytes);
+        };
+        let physical = remapping.peek(self.platform(), iova, len_bytes, direction)?;
+        let segment = self.find_physical(iova, &physical, direction)?;
         Ok(segment.len_bytes)
     }
 
@@ -209,7 +254,7 @@ impl DutMemory {
     /// The first byte that has no usable mapping; what lies before it is in `buffer`.
     #[inline]
     pub fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
-        if self.tape.is_off() {
+        if self.tape.get_mut().is_off() {
             return self.copy_out(iova, buffer);
         }
         self.read_with_tape(iova, buffer)
@@ -224,14 +269,14 @@ impl DutMemory {
 
     /// Reads and writes down what came, or takes what was written down; the mappings say how much.
     fn read_with_tape(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
-        let outcome = if self.tape.is_replaying() {
+        let outcome = if self.tape.get_mut().is_replaying() {
             self.for_each_piece(iova, buffer.len(), Direction::Read, |_, _| ())
         } else {
             self.copy_out(iova, buffer)
         };
         let reached = reached(iova, buffer.len(), outcome);
         if reached > 0 {
-            self.tape.exchange(iova, &mut buffer[..reached]);
+            self.tape.get_mut().exchange(iova, &mut buffer[..reached]);
         }
         outcome
     }
@@ -242,7 +287,7 @@ impl DutMemory {
     /// The first byte that has no usable mapping; what lies before it is written.
     #[inline]
     pub fn write(&mut self, iova: Iova, data: &[u8]) -> Result<(), BusFault> {
-        if self.tape.is_replaying() {
+        if self.tape.get_mut().is_replaying() {
             // What it reads later was recorded: there is no memory to fill.
             return self.for_each_piece(iova, data.len(), Direction::Write, |_, _| ());
         }
@@ -267,9 +312,16 @@ impl DutMemory {
         while done < len {
             let here = at(iova, done);
             let left = as_u64(len - done);
-            let segment = match self.translate(here, left, direction) {
-                Ok(segment) => segment,
-                Err(fault) => self.translate_stale(fault, left, direction)?,
+            let segment = if self.remapping.is_some() {
+                // The engine asks again from where a piece behind the first is refused.
+                let recording = if done == 0 {
+                    FaultRecording::Record
+                } else {
+                    FaultRecording::Leave
+                };
+                self.remap(here, left, direction, recording)?
+            } else {
+                self.find(here, left, direction)?
             };
             let Some(region) = segment.backing else {
                 return Err(BusFault {
@@ -289,8 +341,9 @@ impl DutMemory {
         Ok(())
     }
 
+    /// The piece of the platform's mappings at an address, a stale one if need be and set.
     #[inline]
-    fn translate(
+    fn find(
         &self,
         iova: Iova,
         len_bytes: u64,
@@ -298,13 +351,49 @@ impl DutMemory {
     ) -> Result<Segment<Backing>, BusFault> {
         self.table
             .translate_first(iova, len_bytes, access(direction))
-            .map_err(|fault| BusFault {
-                iova: fault.iova,
-                kind: match fault.kind {
-                    FaultKind::Permission => BusFaultKind::Permission,
-                    FaultKind::Unmapped | FaultKind::Wrap => BusFaultKind::Unmapped,
-                },
-            })
+            .map_err(bus_fault)
+            .or_else(|fault| self.translate_stale(fault, len_bytes, direction))
+    }
+
+    /// The same for what the DUT's own unit has translated. A fault is one of the IOVA.
+    fn find_physical(
+        &self,
+        iova: Iova,
+        physical: &Segment<GuestPhysical>,
+        direction: Direction,
+    ) -> Result<Segment<Backing>, BusFault> {
+        let address = Iova::new(physical.offset_bytes);
+        self.find(address, physical.len_bytes, direction)
+            .map_err(|fault| BusFault { iova, ..fault })
+    }
+
+    /// Translates a piece of an access by the DUT's own unit, and then by the platform's mappings.
+    fn remap(
+        &mut self,
+        iova: Iova,
+        len_bytes: u64,
+        direction: Direction,
+        recording: FaultRecording,
+    ) -> Result<Segment<Backing>, BusFault> {
+        let Some(remapping) = &mut self.remapping else {
+            return self.find(iova, len_bytes, direction);
+        };
+        let platform = Platform {
+            table: &self.table,
+            guest: &self.guest,
+            tape: &self.tape,
+        };
+        let physical =
+            remapping.translate_mapped(platform, iova, len_bytes, direction, recording)?;
+        self.find_physical(iova, &physical, direction)
+    }
+
+    const fn platform(&self) -> Platform<'_> {
+        Platform {
+            table: &self.table,
+            guest: &self.guest,
+            tape: &self.tape,
+        }
     }
 
     fn translate_stale(
@@ -334,13 +423,6 @@ fn note_removed(ranges: &mut Vec<IovaRange>, removed: &Removed<Backing>) {
         return;
     }
     ranges.push(IovaRange::new(removed.iova, len_bytes));
-}
-
-const fn access(direction: Direction) -> Access {
-    match direction {
-        Direction::Read => Access::Read,
-        Direction::Write => Access::Write,
-    }
 }
 
 /// Bytes in front of what stopped an access at `iova`.

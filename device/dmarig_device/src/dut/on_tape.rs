@@ -1,5 +1,6 @@
 //! What a [`Dut`] does to be recorded and replayed.
 
+use std::cell::Ref;
 use std::io::Read;
 use std::time::Instant;
 
@@ -51,8 +52,8 @@ impl Dut {
 
     /// When [`Self::follow_recording`] is to be called at the latest.
     #[must_use]
-    pub const fn next_checkpoint(&self) -> Option<Instant> {
-        match self.memory.tape() {
+    pub fn next_checkpoint(&self) -> Option<Instant> {
+        match &*self.memory.tape() {
             Tape::Recording(recorder) => recorder.checkpoint_at(),
             Tape::Off | Tape::Replaying(_) => None,
         }
@@ -88,7 +89,7 @@ impl Dut {
     /// Whether the log has come to its bound, or could not be written.
     #[must_use]
     pub fn is_log_cut(&self) -> bool {
-        match self.memory.tape() {
+        match &*self.memory.tape() {
             Tape::Recording(recorder) => !recorder.log.is_open(),
             Tape::Off | Tape::Replaying(_) => false,
         }
@@ -109,17 +110,17 @@ impl Dut {
 
     /// Events of the log that were used.
     pub(crate) fn events_played(&self) -> u64 {
-        self.player().map_or(0, Player::events)
+        self.player().map_or(0, |player| player.events())
     }
 
     /// Where device and log have parted.
-    pub(crate) fn divergence(&self) -> Option<&Divergence> {
-        self.player()?.divergence()
+    pub(crate) fn divergence(&self) -> Option<Divergence> {
+        self.player()?.divergence().cloned()
     }
 
     /// Whether the log answers no longer.
     pub(crate) fn has_parted(&self) -> bool {
-        self.player().is_some_and(Player::has_parted)
+        self.player().is_some_and(|player| player.has_parted())
     }
 
     /// Why the log could not be read on while the device worked.
@@ -166,10 +167,11 @@ impl Dut {
         }
     }
 
-    fn player(&self) -> Option<&Player> {
-        match self.memory.tape() {
-            Tape::Replaying(player) => Some(player),
+    fn player(&self) -> Option<Ref<'_, Player>> {
+        let player = Ref::filter_map(self.memory.tape(), |tape| match tape {
+            Tape::Replaying(player) => Some(&**player),
             Tape::Off | Tape::Recording(_) => None,
-        }
+        });
+        player.ok()
     }
 }

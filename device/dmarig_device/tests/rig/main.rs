@@ -5,6 +5,7 @@ mod control;
 mod dma;
 mod front;
 mod hostile_guest;
+mod iommu;
 mod ledger;
 mod lifecycle;
 mod mailbox;

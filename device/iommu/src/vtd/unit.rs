@@ -45,6 +45,15 @@ pub struct RemappingUnit {
     counters: CacheCounters,
 }
 
+/// What happens to a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultRecording {
+    /// It is recorded.
+    Record,
+    /// It leaves no record: whoever asks will ask again from there.
+    Leave,
+}
+
 /// What became of a request before anything is kept or recorded.
 struct Outcome {
     /// The context entry and whether it was cached, where there was a valid one.
@@ -111,6 +120,24 @@ impl RemappingUnit {
         len_bytes: u64,
         access: Access,
     ) -> Result<Segment<GuestPhysical>, Fault> {
+        let recording = FaultRecording::Record;
+        self.translate_with(memory, requester, iova, len_bytes, access, recording)
+    }
+
+    /// [`Self::translate`] with a choice of what happens to a fault.
+    ///
+    /// # Errors
+    /// As [`Self::translate`].
+    #[inline]
+    pub fn translate_with<M: PhysicalMemory + ?Sized>(
+        &mut self,
+        memory: &M,
+        requester: RequesterId,
+        iova: Iova,
+        len_bytes: u64,
+        access: Access,
+        recording: FaultRecording,
+    ) -> Result<Segment<GuestPhysical>, Fault> {
         let len_bytes = dma_reach(iova, len_bytes)?;
         let request = Request {
             requester,
@@ -120,8 +147,10 @@ impl RemappingUnit {
         let outcome = self.resolve(memory, request);
         self.keep(request, &outcome);
         finish(request, len_bytes, &outcome).map_err(|refusal| {
-            let domain = outcome.context.map(|(context, _)| context.domain);
-            self.record(request, domain, refusal);
+            if recording == FaultRecording::Record {
+                let domain = outcome.context.map(|(context, _)| context.domain);
+                self.record(request, domain, refusal);
+            }
             Fault {
                 iova,
                 kind: refusal.kind,
