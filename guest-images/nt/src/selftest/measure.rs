@@ -36,17 +36,17 @@ fn bar_access() {
     for round in 0..N_ROUNDS {
         for (number, bar) in trapped.iter().enumerate() {
             report("read", number, round, N_READS, || {
-                bar.read::<u32>(SCRATCH);
+                let _ = bar.read::<u32>(SCRATCH);
             });
             report("posted write", number, round, N_WRITES, || {
                 bar.write(SCRATCH, 1_u32);
             });
             // Waits for what was posted, so that the next round begins with an empty queue.
-            bar.read::<u32>(SCRATCH);
+            let _ = bar.read::<u32>(SCRATCH);
         }
         for (number, bar) in mappable.iter().enumerate() {
             report("mapped read", number, round, N_MAPPED_READS, || {
-                bar.read::<u32>(UNUSED);
+                let _ = bar.read::<u32>(UNUSED);
             });
         }
     }
