@@ -2,8 +2,8 @@
 
 use dma_engine::DmaRequester;
 use endpoint::{
-    Endpoint, EndpointEvent, HostQueueFull, LiveReference, MessageError, Moment, PowerState,
-    Progress, Request, Sabotage, Ticket, WorkContext,
+    ChannelId, Endpoint, EndpointEvent, HostQueueFull, LiveReference, MessageError, Moment,
+    PowerState, Progress, Request, Sabotage, Ticket, WorkContext,
 };
 
 use crate::device::{Board, BoardIo};
@@ -65,6 +65,10 @@ impl<B: Board> Endpoint for BoardEndpoint<B> {
 
     fn write(&mut self, bar: u8, offset: u64, data: &[u8], at: Moment) {
         self.with_io(at, |board, io| board.write(bar, offset, data, io));
+    }
+
+    fn doorbell(&self, bar: u8, offset: u64, len_bytes: usize) -> Option<ChannelId> {
+        self.board.doorbell(bar, offset, len_bytes)
     }
 
     fn work(&mut self, context: &mut WorkContext<'_>) -> Progress {

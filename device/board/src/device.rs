@@ -26,6 +26,13 @@ pub trait Board: fmt::Debug {
     /// Writes to a BAR.
     fn write(&mut self, bar: u8, offset: u64, data: &[u8], io: &mut BoardIo<'_>);
 
+    /// The channel whose doorbell a write to these bytes of a BAR would ring, if it would ring any: where
+    /// an injected fault asks for doorbells.
+    fn doorbell(&self, bar: u8, offset: u64, len_bytes: usize) -> Option<ChannelId> {
+        let _ = (bar, offset, len_bytes);
+        None
+    }
+
     /// Takes a job that has ended: every write of it has been answered, so now its end may show.
     fn dma_done(&mut self, done: DmaDone, io: &mut BoardIo<'_>) {
         let _ = (done, io);

@@ -5,13 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::key_path::KeyPath;
 use crate::problem::Problems;
+use crate::section::action::Action;
 use crate::section::bar::{self, Bar};
+use crate::section::behavior::{Behavior, Window};
 use crate::section::capabilities::Capabilities;
 use crate::section::dma::Dma;
 use crate::section::identity::Identity;
 use crate::section::interrupts::Interrupts;
 use crate::section::pcie::Pcie;
 use crate::section::power::Power;
+use crate::section::register::Register;
+use crate::section::ring::Ring;
 
 /// A device under test. What is left out is as in the built-in device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +36,15 @@ pub struct DeviceDescription {
     pub capabilities: Capabilities,
     /// What the device can do on the bus.
     pub dma: Dma,
+    /// Registers; none here means the DMA engine with its own.
+    #[serde(rename = "register", skip_serializing_if = "Vec::is_empty")]
+    pub registers: Vec<Register>,
+    /// What writes to registers set off.
+    #[serde(rename = "action", skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<Action>,
+    /// Descriptor rings.
+    #[serde(rename = "ring", skip_serializing_if = "Vec::is_empty")]
+    pub rings: Vec<Ring>,
 }
 
 impl DeviceDescription {
@@ -49,8 +62,44 @@ impl DeviceDescription {
         self.pcie.check(&root.key("pcie"), problems);
         self.capabilities.check(&root.key("capabilities"), problems);
         self.dma.check(&root.key("dma"), problems);
+        self.check_behavior(problems);
         if problems.is_empty() {
             self.check_function(problems);
         }
+    }
+
+    fn check_behavior(&self, problems: &mut Problems) {
+        let bars = self.bar_definitions();
+        let windows = bars.iter().map(|bar| Window {
+            bar: bar.index,
+            start: 0,
+            len_bytes: bar.size,
+        });
+        let msix = self.interrupts.msix();
+        let reserved = msix.map(|msix| {
+            let window = |bar, offset: u32, len_bytes| Window {
+                bar,
+                start: offset.into(),
+                len_bytes,
+            };
+            [
+                window(msix.table_bar, msix.table_offset, msix.table_size()),
+                window(msix.pba_bar, msix.pba_offset, msix.pba_size()),
+            ]
+        });
+        let bars = self.effective_bars();
+        let mappable = bars.iter().filter(|bar| bar.mappable);
+        let mappable: Vec<_> = mappable.map(|bar| bar.index).collect();
+        let vectors = [self.interrupts.msi_vectors, self.interrupts.msix_vectors];
+        let behavior = Behavior {
+            registers: &self.registers,
+            actions: &self.actions,
+            rings: &self.rings,
+            bars: &windows.collect::<Vec<_>>(),
+            reserved: reserved.as_ref().map_or(&[], <[_; 2]>::as_slice),
+            mappable: &mappable,
+            vector_count: vectors.into_iter().max().unwrap_or(0),
+        };
+        behavior.check(problems);
     }
 }

@@ -21,6 +21,9 @@ pub use error::{DeviceFileError, Located};
 pub use key_path::KeyPath;
 pub use problem::{Problem, Problems};
 pub use read::{MAX_FILE_BYTES, parse, read};
+pub use section::action::{
+    Action, ActionDma, Effects, Raise, RegisterBits, TransferDirection, When,
+};
 pub use section::bar::{Bar, Space};
 pub use section::capabilities::{Ats, Capabilities, Pasid};
 pub use section::dma::{ADDRESS_WIDTHS, CHANNELS, Dma};
@@ -28,3 +31,5 @@ pub use section::identity::Identity;
 pub use section::interrupts::{Interrupts, Pin};
 pub use section::pcie::{Pcie, PcieKind};
 pub use section::power::Power;
+pub use section::register::{Counts, Field, Register, RegisterAccess};
+pub use section::ring::{DescriptorLayout, Flag, Place, Ring, SizeUnit, StatusPlace};

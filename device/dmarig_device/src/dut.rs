@@ -19,6 +19,7 @@ mod tape;
 
 use std::time::Instant;
 
+use board::BoardEndpoint;
 use control_api::FunctionName;
 use control_api::ledger::AccessDirection;
 use control_api::request::Sabotage;
@@ -34,6 +35,7 @@ use guest_memory::SharedMemoryError;
 use pci_function::ResetKind;
 use recording::log::{Event, ResetInput};
 use recording::trace::TraceRecord;
+use register_behavior::DescribedBoard;
 use vfio_user::{
     Connection, DeviceModel, DmaError, DmaMap, DmaTicket, DmaUnmap, Errno, InterruptCounters,
     IrqIndex, IrqInfo, IrqSet, RegionIndex, RegionInfo,
@@ -68,7 +70,7 @@ pub struct Dut {
 }
 
 impl Dut {
-    /// A device as `description` has it, after power-on, with the DMA engine as its endpoint.
+    /// A device as `description` has it, after power-on: the DMA engine, or the registers described.
     ///
     /// # Errors
     /// If there is no memory for a mappable BAR.
@@ -76,6 +78,11 @@ impl Dut {
         description: &DeviceDescription,
         message_dma: MessageDma,
     ) -> Result<Self, SharedMemoryError> {
+        if !description.registers.is_empty() {
+            let board = DescribedBoard::new(description);
+            let endpoint = Box::new(BoardEndpoint::new(board));
+            return Self::with_endpoint(description, message_dma, endpoint);
+        }
         let engine = Engine::new(EngineConfig {
             channels: description.dma.channels,
             address_width_bits: description.dma.address_width,

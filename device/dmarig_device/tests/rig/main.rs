@@ -2,6 +2,7 @@
 //! public face, step by step, with a clock of the test's own.
 
 mod control;
+mod described_board;
 mod dma;
 mod front;
 mod hostile_guest;
