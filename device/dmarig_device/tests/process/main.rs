@@ -5,6 +5,7 @@
 mod child;
 mod exits;
 mod replay;
+mod reset_latency;
 mod sandbox;
 mod stock_qemu;
 
@@ -32,6 +33,11 @@ const EXITS: [(&str, fn()); 5] = [
         exits::wrong_use_and_wrong_device_file_are_usage_errors,
     ),
 ];
+
+const RESET_LATENCY: (&str, fn()) = (
+    "reset_in_the_middle_of_message_dma_is_answered_in_time",
+    reset_latency::reset_in_the_middle_of_message_dma_is_answered_in_time,
+);
 
 const SANDBOX: [(&str, fn()); 8] = [
     (
@@ -88,6 +94,7 @@ fn main() {
     let mut trials: Vec<Trial> = EXITS
         .into_iter()
         .chain(SANDBOX)
+        .chain([RESET_LATENCY])
         .chain(REPLAY)
         .map(|(name, test)| trial(name, test))
         .collect();

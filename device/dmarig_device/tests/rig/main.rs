@@ -13,4 +13,5 @@ mod mailbox;
 mod mappings;
 mod replay;
 mod sabotage;
+mod stopped_messages;
 mod support;

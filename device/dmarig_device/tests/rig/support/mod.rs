@@ -1,5 +1,5 @@
 //! A rig without thread or event loop, and the two who talk to it: a mock QEMU and a mock harness.
-mod mock_qemu;
+pub mod mock_qemu;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
