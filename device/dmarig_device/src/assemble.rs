@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use control_api::FunctionName;
 use control_api::response::SandboxState;
-use device_file::{DeviceDescription, DeviceFileError};
+use device_file::DeviceFileError;
 use guest_memory::SharedMemoryError;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 use serde_json::json;
@@ -20,9 +20,10 @@ use crate::control_function::ControlFunction;
 use crate::control_socket::ControlSocket;
 use crate::dut::{Dut, MessageDma};
 use crate::mailbox::MailboxError;
+use crate::model::Model;
 use crate::port::{Port, chain};
 use crate::record::{RecordError, RecordFolder};
-use crate::replay::{ReplayFolderError, replay_folder, replay_report};
+use crate::replay::{ReplayFolderError, replay_folder_of, replay_report};
 use crate::rig::Rig;
 use crate::sandbox::{self, SandboxError};
 use crate::{event_loop, exit_code, signals};
@@ -93,12 +94,18 @@ impl RunError {
     }
 }
 
-/// Runs the program to its end.
+/// Runs `dmarig-device` to its end.
 #[must_use]
 pub fn run(command_line: &CommandLine) -> ExitCode {
+    run_model(command_line, &Model::STANDARD)
+}
+
+/// The same with a device of one's own.
+#[must_use]
+pub fn run_model(command_line: &CommandLine, model: &Model) -> ExitCode {
     let outcome = match (&command_line.command, &command_line.options) {
-        (Some(Command::Replay(options)), _) => replay(options),
-        (None, Some(options)) => try_run(options).map(|()| exit_code::STOPPED),
+        (Some(Command::Replay(options)), _) => replay(options, model),
+        (None, Some(options)) => try_run(options, model).map(|()| exit_code::STOPPED),
         (None, None) => unreachable!("clap asks for a socket or a subcommand"),
     };
     match outcome {
@@ -115,16 +122,22 @@ pub fn run(command_line: &CommandLine) -> ExitCode {
 /// # Errors
 /// [`RunError`]; no socket is left behind.
 pub fn rig(options: &Options) -> Result<Rig, RunError> {
-    let description = match &options.device {
-        Some(path) => device_file::read(path)?,
-        None => DeviceDescription::default(),
-    };
+    rig_of(options, &Model::STANDARD)
+}
+
+/// The same with a device of one's own.
+///
+/// # Errors
+/// Those of [`rig`].
+pub fn rig_of(options: &Options, model: &Model) -> Result<Rig, RunError> {
+    let description = model.description(options.device.as_deref())?;
     let message_dma = if options.no_message_dma {
         MessageDma::Off
     } else {
         MessageDma::On
     };
-    let mut dut = Dut::new(&description, message_dma)?;
+    let endpoint = (model.endpoint)(&description);
+    let mut dut = Dut::with_endpoint(&description, message_dma, endpoint)?;
     if let Some(folder) = &options.record {
         let max_bytes = u64::from(options.record_limit) << 20;
         let mut folder = RecordFolder::create(folder, max_bytes, message_dma)?;
@@ -145,8 +158,8 @@ pub fn rig(options: &Options) -> Result<Rig, RunError> {
 }
 
 /// Replays a recording and says what came of it.
-fn replay(options: &ReplayOptions) -> Result<u8, RunError> {
-    let reports = replay_folder(&options.folder)?;
+fn replay(options: &ReplayOptions, model: &Model) -> Result<u8, RunError> {
+    let reports = replay_folder_of(&options.folder, model)?;
     let mut stdout = io::stdout().lock();
     for (name, report) in &reports {
         let text = if options.json {
@@ -167,14 +180,14 @@ fn replay(options: &ReplayOptions) -> Result<u8, RunError> {
     })
 }
 
-fn try_run(options: &Options) -> Result<(), RunError> {
+fn try_run(options: &Options, model: &Model) -> Result<(), RunError> {
     start_log(&options.log)?;
     let system = |action| move |source: io::Error| RunError::System { action, source };
     let signals = signals::catch().map_err(system("catch signals"))?;
     if let Some(parent) = options.die_with_parent {
         follow_parent(parent)?;
     }
-    let mut rig = rig(options)?;
+    let mut rig = rig_of(options, model)?;
     // The one place where outputs are opened: from the next line on nothing can be.
     let state = enter_sandbox(options)?;
     rig.note_sandbox(state);

@@ -19,13 +19,11 @@ mod tape;
 
 use std::time::Instant;
 
-use board::BoardEndpoint;
 use control_api::FunctionName;
 use control_api::ledger::AccessDirection;
 use control_api::request::Sabotage;
 use control_api::response::{Buffer, DmaOutcome, Mappings, MappingsSummary, SabotageState};
 use device_file::DeviceDescription;
-use dma_engine::{Engine, EngineConfig};
 use dmarig_abi::Iova;
 use endpoint::{
     Endpoint, EndpointEvent, HostQueueFull, Moment, MsixVector, Origin, Progress, Request,
@@ -35,7 +33,6 @@ use guest_memory::SharedMemoryError;
 use pci_function::ResetKind;
 use recording::log::{Event, ResetInput};
 use recording::trace::TraceRecord;
-use register_behavior::DescribedBoard;
 use vfio_user::{
     Connection, DeviceModel, DmaError, DmaMap, DmaTicket, DmaUnmap, Errno, InterruptCounters,
     IrqIndex, IrqInfo, IrqSet, RegionIndex, RegionInfo,
@@ -43,6 +40,7 @@ use vfio_user::{
 
 use crate::host_request;
 use crate::ledger::{DeclareError, IovaRange, Ledger, LiveReference, Requester};
+use crate::model::standard_endpoint;
 use crate::pci_front::PciFront;
 use bus::Bus;
 use control_change::ControlChange;
@@ -78,16 +76,7 @@ impl Dut {
         description: &DeviceDescription,
         message_dma: MessageDma,
     ) -> Result<Self, SharedMemoryError> {
-        if !description.registers.is_empty() {
-            let board = DescribedBoard::new(description);
-            let endpoint = Box::new(BoardEndpoint::new(board));
-            return Self::with_endpoint(description, message_dma, endpoint);
-        }
-        let engine = Engine::new(EngineConfig {
-            channels: description.dma.channels,
-            address_width_bits: description.dma.address_width,
-        });
-        Self::with_endpoint(description, message_dma, Box::new(engine))
+        Self::with_endpoint(description, message_dma, standard_endpoint(description))
     }
 
     /// The same with an endpoint of one's own.

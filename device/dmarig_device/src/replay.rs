@@ -20,6 +20,7 @@ use thiserror::Error;
 use crate::dut::{Divergence, Dut};
 use apply::apply;
 use files::Files;
+pub(crate) use folder::replay_folder_of;
 pub use folder::{ReplayFolderError, replay_folder};
 pub(crate) use input::Input;
 use scan::scan;

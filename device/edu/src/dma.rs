@@ -7,8 +7,8 @@ use board::{BoardIo, ChannelId, DmaDone, DmaJob, Origin, Tick};
 use dmarig_abi::Iova;
 
 use crate::registers::{
-    COMMAND_BITS, COMMAND_INTERRUPT, COMMAND_RUN, COMMAND_TO_MEMORY, DMA_COMMAND, DMA_COUNT,
-    DMA_DESTINATION, DMA_SOURCE,
+    COMMAND_INTERRUPT, COMMAND_RUN, COMMAND_TO_MEMORY, DMA_COMMAND, DMA_COUNT, DMA_DESTINATION,
+    DMA_SOURCE,
 };
 
 /// Where the buffer lies among the device's own addresses.
@@ -65,7 +65,7 @@ impl Controller {
             DMA_DESTINATION => self.destination = value,
             DMA_COUNT => self.count = value,
             DMA_COMMAND if value & COMMAND_RUN != 0 => {
-                self.command = value & COMMAND_BITS;
+                self.command = value;
                 self.begin = Some(now.after(DELAY));
             }
             _ => {}

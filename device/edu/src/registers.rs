@@ -37,8 +37,6 @@ pub(crate) const COMMAND_RUN: u64 = 0x01;
 pub(crate) const COMMAND_TO_MEMORY: u64 = 0x02;
 /// `DMA_COMMAND`: an interrupt follows the transfer.
 pub(crate) const COMMAND_INTERRUPT: u64 = 0x04;
-/// The bits that the command register keeps.
-pub(crate) const COMMAND_BITS: u64 = COMMAND_RUN | COMMAND_TO_MEMORY | COMMAND_INTERRUPT;
 
 /// `INTERRUPT_STATUS` after a factorial.
 pub(crate) const CAUSE_FACTORIAL: u32 = 0x001;

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
-use device_file::{DeviceDescription, DeviceFileError};
+use device_file::DeviceFileError;
 use guest_memory::SharedMemoryError;
 use recording::bundle::{BundleError, Manifest, RecordedFunction};
 use thiserror::Error;
 
 use super::{ReplayError, ReplayReport, replay};
 use crate::dut::{Dut, MessageDma};
+use crate::model::Model;
 
 /// Why a folder cannot be replayed.
 #[derive(Debug, Error)]
@@ -47,11 +48,22 @@ pub enum ReplayFolderError {
 /// # Errors
 /// [`ReplayFolderError`].
 pub fn replay_folder(folder: &Path) -> Result<Vec<(String, ReplayReport)>, ReplayFolderError> {
+    replay_folder_of(folder, &Model::STANDARD)
+}
+
+/// The same with the model that recorded.
+///
+/// # Errors
+/// [`ReplayFolderError`].
+pub(crate) fn replay_folder_of(
+    folder: &Path,
+    model: &Model,
+) -> Result<Vec<(String, ReplayReport)>, ReplayFolderError> {
     let manifest = Manifest::read(folder)?;
     let functions = manifest.functions.iter();
     functions
         .map(|function| {
-            let report = replay_function(folder, &manifest, function)?;
+            let report = replay_function(folder, &manifest, function, model)?;
             Ok((function.name.clone(), report))
         })
         .collect()
@@ -61,17 +73,17 @@ fn replay_function(
     folder: &Path,
     manifest: &Manifest,
     function: &RecordedFunction,
+    model: &Model,
 ) -> Result<ReplayReport, ReplayFolderError> {
-    let description = match &function.device_file {
-        Some(file) => device_file::read(&folder.join(file))?,
-        None => DeviceDescription::default(),
-    };
+    let file = function.device_file.as_ref().map(|file| folder.join(file));
+    let description = model.description(file.as_deref())?;
     let message_dma = if manifest.message_dma {
         MessageDma::On
     } else {
         MessageDma::Off
     };
-    let dut = Dut::new(&description, message_dma)?;
+    let endpoint = (model.endpoint)(&description);
+    let dut = Dut::with_endpoint(&description, message_dma, endpoint)?;
     let (log_path, log) = open(folder, &function.events)?;
     let (_, trace) = open(folder, &function.trace)?;
     replay(dut, log, BufReader::new(trace)).map_err(|source| ReplayFolderError::Log {
