@@ -25,7 +25,8 @@ impl DeviceProcess {
             .spawn()
             .expect("dmarig-device");
         let process = Self { folder, child };
-        wait_until("the control socket", || process.path("control").exists());
+        let control = process.path("control");
+        wait_until("the control socket", || Client::connect(&control).is_ok());
         process
     }
 
