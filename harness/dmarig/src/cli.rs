@@ -25,6 +25,8 @@ pub struct Cli {
 pub enum Command {
     /// Start device, QEMU and guest, run the cases, judge them
     Run(RunArgs),
+    /// Fail each fault point of a suite once, and tell what the driver makes of it
+    Walk(WalkArgs),
     /// Run generated actions and compare what comes of them with a model
     Explore(ExploreArgs),
     /// Run a failure that explore found again
@@ -66,9 +68,66 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME", value_parser = sabotage_names(), hide_possible_values = true)]
     pub sabotage: Option<String>,
 
+    /// Let go wrong what this rule file tells (docs/faults.md); a rule that never strikes fails the run
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+
     /// How it is run
     #[command(flatten)]
     pub rig: RigArgs,
+}
+
+/// Arguments of `dmarig walk`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = exit_code::HELP)]
+pub struct WalkArgs {
+    /// Which cases
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+
+    /// Modes of DMA remapping of the golden run; each point is tried in the first that has it
+    #[arg(long, value_enum, default_value_t)]
+    pub remapping: RemappingChoice,
+
+    /// Which fault points to try
+    #[arg(long, value_enum, default_value_t)]
+    pub points: PointsArg,
+
+    /// Try at most so many points, and leave the others for a run with --resume
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+
+    /// Begin no further point after so long
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
+    pub max_time: Duration,
+
+    /// Go on where the walk in --out was stopped
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Folder for walk/ (state, rule files of bad points), junit.xml, events.jsonl and logs
+    #[arg(long, value_name = "DIR", default_value = "dmarig-out")]
+    pub out: PathBuf,
+
+    /// Make a part misbehave, to see the walk turn red (see `dmarig list --sabotages`)
+    #[arg(long, value_name = "NAME", value_parser = sabotage_names(), hide_possible_values = true)]
+    pub sabotage: Option<String>,
+
+    /// How it is run
+    #[command(flatten)]
+    pub rig: RigArgs,
+}
+
+/// Kinds of fault points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PointsArg {
+    /// Calls of the driver: imports, DMA operations, framework functions
+    Imports,
+    /// Accesses of the device
+    Device,
+    /// Both
+    #[default]
+    All,
 }
 
 /// How a rig is run; shared by `run`, `explore` and `replay`.

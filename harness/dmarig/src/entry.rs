@@ -40,6 +40,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(command: Command) -> Exit {
     match command {
         Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Walk(arguments) => commands::walk::run(&arguments),
         Command::Explore(arguments) => commands::explore::run(&arguments),
         Command::Replay(arguments) => commands::replay::run(&arguments),
         Command::List(arguments) => commands::list::run(&arguments),

@@ -5,13 +5,15 @@
 //! test compares it with these types.
 
 mod buffer_history;
+mod walk;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use buffer_history::{BufferAccess, BufferHistory, BufferViolation, DeclaredBuffer};
+pub use walk::{WalkResult, WalkSums, WalkVerdict};
 
 /// Version of the stream. Raised when a consumer of the old one would go wrong.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -163,6 +165,17 @@ pub enum Event {
         /// How it went.
         how: ReplayEnding,
     },
+    /// The golden run of a fault walk has passed, and its points are tried.
+    WalkStarted {
+        /// Points in all.
+        n_points: usize,
+        /// Points that an earlier walk has tried already.
+        n_known: usize,
+    },
+    /// A fault point was tried.
+    WalkPoint(WalkResult),
+    /// A fault walk has ended.
+    WalkEnded(WalkSums),
     /// How a sabotage went.
     Sabotage {
         /// Number of the boot.
@@ -186,7 +199,9 @@ pub enum Event {
 }
 
 /// Mode of DMA remapping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// The IOMMU translates.

@@ -11,6 +11,7 @@ mod commands;
 mod entry;
 pub mod event;
 pub mod exit_code;
+pub mod faults;
 pub mod guest;
 mod last_results;
 pub mod mailbox;
@@ -20,5 +21,6 @@ mod run_folder;
 mod runner;
 pub mod sabotage;
 mod selection;
+mod symbols;
 
 pub use entry::run;

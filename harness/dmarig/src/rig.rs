@@ -3,6 +3,7 @@
 
 mod inbox;
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use contract::{
     NtStatus, Remapping, Rig, RigError, Step, StepResult, Violation,
 };
 use control_api::request::{
-    BufferDeclare, BufferDirection, BufferUndeclare, DmaOp, DmaPath, DmaSubmit, LedgerRead,
-    MailboxCall, MappingsList,
+    BufferDeclare, BufferDirection, BufferList, BufferUndeclare, DmaOp, DmaPath, DmaSubmit,
+    LedgerRead, MailboxCall, MappingsList,
 };
 use control_api::response::{Backing, DmaOutcome, Permissions};
 use control_api::{Client, ClientError, FunctionName, Method, rpc};
@@ -56,6 +57,8 @@ pub enum Trouble {
     GuestSilent,
     /// The driver answered that it could not run the program now.
     DriverBusy,
+    /// The driver answered that it could not run the program at all, or has not run one that it was given.
+    DriverRefused,
     /// The guest answered nonsense.
     GuestBrokeProtocol,
     /// The device process is gone, silent, or refuses what it should not.
@@ -76,11 +79,13 @@ pub struct MachineRig {
     /// Violations that the ledger had no room for, as far as they were told of.
     dropped_violations: u64,
     trouble: Option<Trouble>,
+    /// What the driver answered in place of success, in words, since the case began.
+    refusals: BTreeSet<String>,
 }
 
 impl MachineRig {
     /// Takes the connected control socket, what the guest reports, and where its system takes orders.
-    pub const fn new(
+    pub fn new(
         remapping: Remapping,
         memory: GuestMemory,
         client: Client,
@@ -97,6 +102,7 @@ impl MachineRig {
             ledger_next: 0,
             dropped_violations: 0,
             trouble: None,
+            refusals: BTreeSet::new(),
         }
     }
 
@@ -106,8 +112,42 @@ impl MachineRig {
     }
 
     /// A case begins.
-    pub const fn begin_case(&mut self) {
+    pub fn begin_case(&mut self) {
         self.inbox.begin_case();
+        self.refusals.clear();
+    }
+
+    /// Gives back what a case that was broken off has left, in the driver and in the ledger.
+    ///
+    /// # Errors
+    /// The rig broke.
+    pub fn clean_up(&mut self) -> Result<(), RigError> {
+        self.trouble = None;
+        self.run(CONTEXT_CONTROL_THREAD, &[Step::release_all()])?;
+        let mut from = 0;
+        loop {
+            let page = self
+                .call(&BufferList { from })
+                .map_err(|error| self.client_trouble(&error))?;
+            for buffer in &page.buffers {
+                self.undeclare(buffer.id.into())?;
+            }
+            match page.next {
+                Some(next) if next > from => from = next,
+                _ => break,
+            }
+        }
+        self.take_violations().map(drop)
+    }
+
+    /// What the driver has answered in place of success since the case began, in the words of findings.
+    pub fn take_refusals(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.refusals)
+    }
+
+    /// Puts them back.
+    pub fn put_refusals(&mut self, refusals: BTreeSet<String>) {
+        self.refusals = refusals;
     }
 
     /// What the guest reported and no case has taken. Only for the main thread: nothing is waited for.
@@ -244,19 +284,24 @@ impl Rig for MachineRig {
         let answer = self
             .call_patiently(&call, PROGRAM_DEADLINE)
             .map_err(|error| self.client_trouble(&error))?;
-        mailbox::decode(&answer.response, steps).map_err(|error| {
+        let results = mailbox::decode(&answer.response, steps).map_err(|error| {
             let trouble = match error {
                 ResponseError::ContextTimeout => Trouble::DriverBusy,
+                ResponseError::NoMemory => Trouble::DriverRefused,
                 _ => Trouble::GuestBrokeProtocol,
             };
             self.remember(trouble, &error)
-        })
+        })?;
+        let refused = results.iter().filter(|result| !result.is_success());
+        self.refusals.extend(refused.map(StepResult::describe));
+        Ok(results)
     }
 
     fn stored(&mut self, context: u16, steps: &[Step]) -> Result<Vec<StepResult>, RigError> {
         let fetched = self.run(CONTEXT_CONTROL_THREAD, &[Step::fetch_stored(context)])?;
         let Some(fetched) = fetched.into_iter().next().filter(StepResult::is_success) else {
             let text = format!("no program of context {context} was run, or it left no response");
+            self.trouble = Some(Trouble::DriverRefused);
             return Err(RigError(text));
         };
         mailbox::decode(&fetched.data, steps)

@@ -51,6 +51,7 @@ fn help_texts_are_the_golden_ones() {
     for command in [
         "",
         "run",
+        "walk",
         "explore",
         "replay",
         "list",

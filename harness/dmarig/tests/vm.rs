@@ -16,6 +16,8 @@ use serde_json::Value;
 
 #[path = "vm/explore.rs"]
 mod explore;
+#[path = "vm/walk.rs"]
+mod walk;
 
 const DMARIG: &str = env!("CARGO_BIN_EXE_dmarig");
 /// Checks that the default suite must at least have, not counting those of the rig itself.
@@ -38,6 +40,7 @@ fn main() {
         Trial::test("verdicts_are_the_same_again", same_again),
         Trial::test("interrupted_rig_leaves_nothing", interrupted),
     ];
+    trials.extend(walk::trials());
     trials.push(driver_of_gcc());
     for name in sabotages() {
         let title = format!("{name}_turns_exactly_its_checks_red");
@@ -122,6 +125,15 @@ impl Run {
             .output()
             .expect("dmarig starts");
         Self { folder, output }
+    }
+
+    /// The same folder once more.
+    fn again(mut self, subcommand: &str, arguments: &[&str]) -> Self {
+        let arguments = [&[subcommand], arguments].concat();
+        self.output = command(&self.folder, &arguments)
+            .output()
+            .expect("dmarig starts");
+        self
     }
 
     fn out(&self) -> PathBuf {

@@ -124,6 +124,7 @@ pub fn build(output: &Path, toolchain: Toolchain) -> Result<()> {
         }
         let image = toolchain.link(front, &inputs, &objects)?;
         install(&image, &output.join(front.image()))?;
+        install_map(&image, &output.join(front.image()))?;
     }
     Ok(())
 }
@@ -240,6 +241,15 @@ fn compile_all(
         }
         Ok(compiled)
     })
+}
+
+/// Puts the map of symbols beside the image, where the linker wrote one: reports name call sites by it.
+fn install_map(image: &Path, target: &Path) -> Result<()> {
+    let (map, target) = (image.with_extension("map"), target.with_extension("map"));
+    if map.exists() {
+        fs::copy(&map, &target).with_context(|| format!("cannot write {}", target.display()))?;
+    }
+    Ok(())
 }
 
 /// Finishes the linked image and puts it in place in one step.

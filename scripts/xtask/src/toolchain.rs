@@ -157,6 +157,7 @@ impl Toolchain {
                 lld.args(LLD_LINK_FLAGS)
                     .arg(format!("/entry:{entry}"))
                     .arg(format!("/out:{}", image.display()))
+                    .arg(format!("/map:{}", image.with_extension("map").display()))
                     .args(inputs);
                 (lld, "lld")
             }

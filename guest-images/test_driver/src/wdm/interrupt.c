@@ -39,7 +39,7 @@ static VOID NTAPI interrupt_dpc(PKDPC dpc, PVOID context, PVOID argument1, PVOID
     interrupt_finish(&device->shared);
 }
 
-void interrupt_connect(struct wdm_device *device)
+NTSTATUS interrupt_connect(struct wdm_device *device)
 {
     struct interrupt *interrupt = &device->shared.interrupt;
     memset(interrupt, 0, sizeof(*interrupt));
@@ -60,6 +60,10 @@ void interrupt_connect(struct wdm_device *device)
     NTSTATUS status = IoConnectInterruptEx(&parameters);
     if (!NT_SUCCESS(status)) {
         interrupt->mode = INTERRUPT_NONE;
+        if (status == STATUS_INSUFFICIENT_RESOURCES) {
+            /* There is an interrupt, and it cannot be had now: a device that polls would hide that. */
+            return status;
+        }
         LOG("no interrupt (0x%08lx): polling\n", status);
     } else if (parameters.Version == CONNECT_MESSAGE_BASED) {
         PIO_INTERRUPT_MESSAGE_INFO messages = device->connection;
@@ -70,6 +74,7 @@ void interrupt_connect(struct wdm_device *device)
         interrupt->vectors = 1;
         device->interrupt = device->connection;
     }
+    return STATUS_SUCCESS;
 }
 
 void interrupt_disconnect(struct wdm_device *device)

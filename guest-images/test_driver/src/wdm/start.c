@@ -30,7 +30,11 @@ static NTSTATUS start(struct wdm_device *device, PCM_RESOURCE_LIST translated)
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    interrupt_connect(device);
+    status = interrupt_connect(device);
+    if (!NT_SUCCESS(status)) {
+        hardware_unmap(&device->shared);
+        return status;
+    }
     hardware_show(&device->shared);
     power_note(device, PowerDeviceD0);
     if (device->shared.role == ROLE_DUT) {

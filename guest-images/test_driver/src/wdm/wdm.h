@@ -48,5 +48,5 @@ void wdm_enter_d0(struct wdm_device *device);
 void wdm_leave_d0(struct wdm_device *device);
 
 /* interrupt.c */
-void interrupt_connect(struct wdm_device *device);
+NTSTATUS interrupt_connect(struct wdm_device *device);
 void interrupt_disconnect(struct wdm_device *device);

@@ -9,6 +9,7 @@ use super::prepare::{PrepareError, Prepared, Wanted, exit_of};
 use crate::cli::ExploreArgs;
 use crate::event::Event;
 use crate::exit_code::Exit;
+use crate::faults::Faults;
 use crate::guest::nt;
 use crate::runner::{Bundle, Campaign, CampaignEnd, Origin, Search};
 
@@ -40,6 +41,7 @@ fn prepare_and_run(
             cases: Vec::new(),
             modes,
             sabotage: arguments.sabotage.as_deref(),
+            faults: Faults::default(),
             out: &arguments.out,
             rig: &arguments.rig,
         },

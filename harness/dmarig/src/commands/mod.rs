@@ -8,6 +8,7 @@ mod prepare;
 pub mod replay;
 pub mod rules;
 pub mod run;
+pub mod walk;
 
 use std::io::{self, Write};
 

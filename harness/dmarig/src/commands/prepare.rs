@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use contract::{Case, DriverKind, Remapping};
+use fault_injection::RuleFileError;
 use qemu::accel;
 use qemu::binary;
 
@@ -14,10 +15,11 @@ use crate::cli::RigArgs;
 use crate::entry::print_error;
 use crate::event::{Event, SCHEMA_VERSION};
 use crate::exit_code::Exit;
+use crate::faults::Faults;
 use crate::guest::nt;
 use crate::report::{EVENTS_FILE, HumanReport, JsonReport, JunitReport, ReportError, Reports};
 use crate::run_folder::{RunFolder, RunFolderError};
-use crate::runner::{BundleError, Journal, Plan, Signals, choose_cpu, is_log_folder};
+use crate::runner::{BundleError, Journal, Plan, Signals, WalkError, choose_cpu, is_log_folder};
 use crate::sabotage;
 use crate::selection::SelectionError;
 
@@ -28,6 +30,10 @@ pub(super) enum PrepareError {
     Selection(#[from] SelectionError),
     #[error("no case matches the filters in the modes asked for\nhelp: dmarig list shows them")]
     NothingToRun,
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    #[error(transparent)]
+    Rules(#[from] RuleFileError),
     #[error(transparent)]
     Bundle(#[from] BundleError),
     #[error(transparent)]
@@ -51,7 +57,7 @@ pub(super) enum PrepareError {
 impl PrepareError {
     const fn exit(&self) -> Exit {
         match self {
-            Self::Selection(_) => Exit::Usage,
+            Self::Selection(_) | Self::Rules(_) => Exit::Usage,
             Self::NothingToRun => Exit::NothingRan,
             _ => Exit::EnvironmentMissing,
         }
@@ -81,6 +87,8 @@ pub(super) struct Wanted<'a> {
     pub(super) modes: &'static [Remapping],
     /// What misbehaves.
     pub(super) sabotage: Option<&'a str>,
+    /// What goes wrong on purpose.
+    pub(super) faults: Faults,
     /// Folder of reports and logs.
     pub(super) out: &'a Path,
     /// How it is run.
@@ -159,6 +167,7 @@ fn plan(wanted: Wanted<'_>) -> Result<(Plan, Option<String>), PrepareError> {
         timeout: rig.timeout,
         program: env::current_exe().map_err(PrepareError::Program)?,
         out: wanted.out.to_owned(),
+        faults: wanted.faults,
     };
     Ok((plan, note))
 }

@@ -7,6 +7,7 @@ use super::prepare::{PrepareError, Prepared, Wanted, exit_of};
 use crate::cli::ReplayArgs;
 use crate::event::{Event, ReplayEnding};
 use crate::exit_code::Exit;
+use crate::faults::Faults;
 use crate::runner::{Bundle, CampaignEnd, Search};
 
 /// Reads the bundle, runs it, compares.
@@ -30,6 +31,7 @@ fn prepare_and_run(arguments: &ReplayArgs) -> Result<Exit, PrepareError> {
             Remapping::Off => &[Remapping::Off],
         },
         sabotage,
+        faults: Faults::default(),
         out: &arguments.out,
         rig: &arguments.rig,
     };

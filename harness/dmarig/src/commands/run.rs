@@ -3,6 +3,7 @@
 use super::prepare::{PrepareError, Prepared, Wanted, exit_of};
 use crate::cli::{Guest, RunArgs};
 use crate::exit_code::Exit;
+use crate::faults::Faults;
 use crate::runner::{Plan, Run};
 use crate::selection;
 
@@ -24,6 +25,10 @@ fn prepare_and_run(arguments: &RunArgs) -> Result<Exit, PrepareError> {
         cases,
         modes: arguments.remapping.modes(),
         sabotage: arguments.sabotage.as_deref(),
+        faults: match &arguments.faults {
+            Some(path) => Faults::read(path)?,
+            None => Faults::default(),
+        },
         out: &arguments.out,
         rig: &arguments.rig,
     };

@@ -9,6 +9,7 @@ use cpio::newc;
 use dmarig_abi::mailbox::{CONTEXT_ADD_DEVICE, CONTEXT_START_DEVICE};
 use qemu::CpuFeature;
 
+use crate::faults::Faults;
 use crate::mailbox::{self, ProgramError};
 use crate::sabotage::{Place, Sabotage};
 
@@ -90,6 +91,7 @@ pub fn command_line(
     profile: &Profile,
     driver_name: &str,
     sabotage: Option<&Sabotage>,
+    faults: &Faults,
 ) -> String {
     let mut line = format!(
         "remapping={} verifier={} strict-imports=off driver={driver_name}",
@@ -104,7 +106,28 @@ pub fn command_line(
         line.push_str(" sabotage=");
         line.push_str(sabotage.name);
     }
+    line.push_str(&call_words(driver_name, faults));
     line
+}
+
+/// Calls that are watched, and those of this driver that are to fail.
+fn call_words(driver_name: &str, faults: &Faults) -> String {
+    let mut words = String::new();
+    if faults.watch_calls {
+        words.push_str(" call-faults=on");
+    }
+    for call in &faults.rules.calls {
+        let rva = match &call.location {
+            None => "*".to_owned(),
+            Some(site) if site.module.eq_ignore_ascii_case(driver_name) => {
+                format!("{:#x}", site.rva)
+            }
+            // A call site of another driver than this boot's.
+            Some(_) => continue,
+        };
+        words.push_str(&format!(" fail-call={}@{rva}:{}", call.routine, call.nth));
+    }
+    words
 }
 
 /// How the HAL treats transfers, where it is not the default.
@@ -247,6 +270,23 @@ mod tests {
     }
 
     #[test]
+    fn calls_of_this_driver_are_told_to_fail() {
+        let text = "[[call]]\nname = \"a\"\nroutine = \"IoAllocateMdl\"\nlocation = \"D.sys+0x12\"\nnth = 2\n\
+                    [[call]]\nname = \"b\"\nroutine = \"IoAllocateMdl\"\nlocation = \"e.sys+0x12\"\n\
+                    [[call]]\nname = \"c\"\nroutine = \"ExAllocatePool2\"";
+        let rules = fault_injection::rule_file::parse_all(Path::new("x"), text).expect("rules");
+        let faults = Faults {
+            watch_calls: true,
+            rules,
+            ..Faults::default()
+        };
+        let line = command_line(Remapping::On, &Profile::DEFAULT, "d.sys", None, &faults);
+        let expected =
+            " call-faults=on fail-call=IoAllocateMdl@0x12:2 fail-call=ExAllocatePool2@*:1";
+        assert!(line.ends_with(expected), "{line}");
+    }
+
+    #[test]
     fn only_sabotages_of_the_guest_stand_on_its_command_line() {
         let line = |name| {
             command_line(
@@ -254,6 +294,7 @@ mod tests {
                 &Profile::DEFAULT,
                 "d.sys",
                 sabotage::find(name),
+                &Faults::default(),
             )
         };
         assert!(line("nt-leave-mapping").ends_with("sabotage=nt-leave-mapping"));

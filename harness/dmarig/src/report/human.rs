@@ -1,6 +1,7 @@
 //! [`HumanReport`]: one line a case on standard output, progress on a terminal's standard error.
 
 mod explore;
+mod walk;
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -18,6 +19,8 @@ pub struct HumanReport<W> {
     paint: Paint,
     progress: ProgressBar,
     out: PathBuf,
+    /// The kind of fault point of the row before.
+    walk_kind: Option<String>,
 }
 
 impl HumanReport<io::Stdout> {
@@ -39,6 +42,7 @@ impl HumanReport<io::Stdout> {
             paint,
             progress: ProgressBar::with_draw_target(None, target),
             out,
+            walk_kind: None,
         }
     }
 }
@@ -51,6 +55,7 @@ impl<W: Write> HumanReport<W> {
             paint: Paint(false),
             progress: ProgressBar::hidden(),
             out: "dmarig-out".into(),
+            walk_kind: None,
         }
     }
 }
@@ -74,11 +79,16 @@ impl<W: Write> Reporter for HumanReport<W> {
 
 impl<W: Write> HumanReport<W> {
     /// What a person reads of this event; may be nothing.
-    fn text(&self, event: &Event) -> String {
+    fn text(&mut self, event: &Event) -> String {
         match event {
             Event::RunStarted { .. } => started(event),
             Event::Note { text } => format!("note: {text}"),
+            // A walk's points are told as the rows of its table.
+            Event::CaseEnded(result) if result.rule == "WALK" => String::new(),
             Event::CaseEnded(result) => self.case(result),
+            Event::WalkStarted { .. } | Event::WalkPoint(_) | Event::WalkEnded(_) => {
+                walk::text(event, &mut self.walk_kind)
+            }
             Event::Sabotage {
                 name, struck: 0, ..
             } => format!("note: the sabotage {name} never struck"),
@@ -206,6 +216,13 @@ impl<W: Write> HumanReport<W> {
             } => self.progress.set_message(format!(
                 "shrinking a failure: {n_actions} actions left after {n_tries} tries"
             )),
+            Event::WalkStarted { n_points, .. } => {
+                self.progress.set_length(*n_points as u64);
+                self.progress.set_position(0);
+            }
+            Event::WalkPoint(result) => self
+                .progress
+                .set_message(format!("{} at {}", result.name, result.place)),
             Event::CaseStarted { id, .. } => self.progress.set_message(id.clone()),
             Event::CaseEnded(_) => self.progress.inc(1),
             Event::RunEnded(_) => self.progress.finish_and_clear(),

@@ -24,6 +24,7 @@ use super::signals::Signals;
 use super::watch::{Culprit, Happening, Over, Watch};
 use super::worker::{Task, Worker};
 use crate::event::BootEnding;
+use crate::faults::Faults;
 use crate::rig::{AskMark, Inbox, MachineRig};
 use crate::run_folder::RunFolder;
 
@@ -54,6 +55,10 @@ pub struct Boot<'a> {
     pub logs: &'a Path,
     /// Signals that end it.
     pub signals: &'a Signals,
+    /// What goes wrong in it on purpose.
+    pub faults: &'a Faults,
+    /// Whether the farewell of a driver that refuses to start is said at once. Otherwise it is waited for.
+    pub may_refuse: bool,
 }
 
 /// How a boot ended.
@@ -137,6 +142,9 @@ impl Boot<'_> {
             notices,
             Instant::now(),
         );
+        if self.may_refuse {
+            watch.expect_refusal();
+        }
         let crew = match Crew::start(move || worker.work()) {
             Ok(crew) => crew,
             Err(error) => return BootOutcome::without_culprit(no_thread(&error)),
@@ -145,7 +153,7 @@ impl Boot<'_> {
         stop.store(true, Ordering::Relaxed);
         machine.note_peak_memory();
         watch.journal().peak_memory(machine.peak_memory());
-        if over != Over::WorkDone {
+        if over != Over::WorkDone && over != Over::Refused {
             let ending = resolve(over, &watch, &mut machine);
             let now = Instant::now();
             let history = watch
@@ -257,6 +265,6 @@ pub(super) fn resolve(over: Over, watch: &Watch<'_>, machine: &mut Machine) -> E
         Over::Qemu(status) => {
             Ending::from_qemu_exit(status, watch.last_words(), &machine.qemu_stderr())
         }
-        Over::WorkDone => Ending::new(BootEnding::Clean, "all cases were run"),
+        Over::WorkDone | Over::Refused => Ending::new(BootEnding::Clean, "all cases were run"),
     }
 }

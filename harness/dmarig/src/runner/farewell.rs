@@ -145,7 +145,7 @@ impl Farewell<'_, '_> {
                 self.watch.take(exit, Instant::now());
             }
             match self.watch.over(Instant::now(), self.boot.signals.exit()) {
-                Some(Over::WorkDone) | None => {}
+                Some(Over::WorkDone | Over::Refused) | None => {}
                 Some(over) => return over,
             }
             if Instant::now() >= deadline {

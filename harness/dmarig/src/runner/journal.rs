@@ -1,10 +1,13 @@
 //! [`Journal`]: puts the time on events, gives them to the report faces, and keeps the sum.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
+
+use fault_injection::CallRule;
 
 use crate::event::{CaseResult, Event, PeakMemory, Record, Summary, Verdict};
 use crate::exit_code::Exit;
-use crate::report::Reports;
+use crate::report::{Reporter, Reports};
 
 /// The run's memory of itself.
 pub struct Journal {
@@ -13,6 +16,8 @@ pub struct Journal {
     qemu_start: Option<Instant>,
     summary: Summary,
     struck: Option<u64>,
+    /// Calls that failed as they were told to: routine and call site.
+    failed_calls: BTreeSet<(String, String)>,
 }
 
 impl Journal {
@@ -25,7 +30,13 @@ impl Journal {
             qemu_start: None,
             summary: Summary::default(),
             struck: None,
+            failed_calls: BTreeSet::new(),
         }
+    }
+
+    /// Lets one more report face see what comes from now on.
+    pub fn add_report(&mut self, face: impl Reporter + 'static) {
+        self.reports.add(face);
     }
 
     /// Gives an event to all report faces.
@@ -69,6 +80,21 @@ impl Journal {
     #[must_use]
     pub const fn sabotage_never_struck(&self) -> bool {
         matches!(self.struck, Some(0))
+    }
+
+    /// A call of the driver failed as it was told to.
+    pub fn call_failed(&mut self, routine: String, location: String) {
+        self.failed_calls.insert((routine, location));
+    }
+
+    /// Whether the call that a rule means has failed in any boot.
+    #[must_use]
+    pub fn has_struck(&self, rule: &CallRule) -> bool {
+        let location = rule.location.as_ref().map(ToString::to_string);
+        self.failed_calls.iter().any(|(routine, at)| {
+            let is_there = |wanted: &String| wanted.eq_ignore_ascii_case(at);
+            *routine == rule.routine && location.as_ref().is_none_or(is_there)
+        })
     }
 
     /// Something went wrong that is more than one case's.

@@ -291,7 +291,13 @@ fn start_qemu(
         memory_mib: nt::memory_mib(boot.profile.memory),
         kernel: plan.artifacts.kernel.clone(),
         initrd: Some(archive.into()),
-        append: nt::command_line(boot.remapping, boot.profile, driver, plan.sabotage),
+        append: nt::command_line(
+            boot.remapping,
+            boot.profile,
+            driver,
+            plan.sabotage,
+            boot.faults,
+        ),
         functions: vec![
             function("control", &sockets.control_function),
             function("dut0", &sockets.dut),

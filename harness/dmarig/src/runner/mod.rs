@@ -3,7 +3,7 @@
 //! [`Run`] walks the modes; a mode is one boot, or more where the guest ended under a case. `machine`
 //! starts and owns the processes of a boot, `worker` is the thread that runs the cases, `watch` the
 //! main thread's state machine that sees everything and decides when the boot is over. `explore` gives
-//! boots to a model-based run instead of cases.
+//! boots to a model-based run instead of cases, `walk` one boot to each fault point of a run.
 
 mod boot;
 mod crew;
@@ -17,6 +17,7 @@ mod pin;
 mod proof;
 mod run;
 mod signals;
+mod walk;
 mod watch;
 mod worker;
 
@@ -25,3 +26,4 @@ pub use journal::Journal;
 pub use pin::choose_cpu;
 pub use run::{Plan, Run, is_log_folder};
 pub use signals::Signals;
+pub use walk::{Collector, Points, Walk, WalkEnd, WalkError, WalkState};

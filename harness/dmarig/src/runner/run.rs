@@ -14,6 +14,7 @@ use super::watch::Culprit;
 use crate::artifacts::Artifacts;
 use crate::event::{BootEnding, CaseResult, Event, Verdict};
 use crate::exit_code::Exit;
+use crate::faults::Faults;
 use crate::run_folder::RunFolder;
 use crate::sabotage::Sabotage;
 
@@ -42,6 +43,8 @@ pub struct Plan {
     pub program: PathBuf,
     /// Folder of the logs.
     pub out: PathBuf,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
 }
 
 impl Plan {
@@ -137,11 +140,23 @@ impl<'a> Run<'a> {
             self.journal
                 .problem("the sabotage never struck, so the run shows nothing".into());
         }
+        self.account_calls();
         let summary = self.journal.summary();
         if summary.passed + summary.failed == 0 {
             self.exit = self.exit.max(Exit::NothingRan);
         }
         self.exit
+    }
+
+    /// A call that was to fail and never came shows nothing.
+    fn account_calls(&mut self) {
+        for rule in &self.plan.faults.rules.calls {
+            if !rule.is_optional && !self.journal.has_struck(rule) {
+                self.exit = self.exit.max(Exit::ChecksFailed);
+                self.journal
+                    .problem(format!("the rule {:?} never struck", rule.name));
+            }
+        }
     }
 
     fn run_mode(&mut self, remapping: Remapping) {
@@ -199,6 +214,8 @@ impl<'a> Run<'a> {
             folder: self.folder,
             logs: &logs,
             signals: self.signals,
+            faults: &self.plan.faults,
+            may_refuse: false,
         };
         let outcome = boot.run(pending, self.journal);
         self.account(number, &outcome);

@@ -53,6 +53,8 @@ pub enum Happening {
 pub enum Over {
     /// The worker has done its work.
     WorkDone,
+    /// The driver has refused to start, which this boot takes for an answer.
+    Refused,
     /// QEMU has ended.
     Qemu(ExitStatus),
     /// The device process has ended.
@@ -93,6 +95,10 @@ pub struct Watch<'a> {
     device_exit: Option<ExitStatus>,
     worker_done: bool,
     leaks: Option<Leaks>,
+    /// Whether a refusal to start is an answer, and whether one came before everything was up.
+    expects_refusal: bool,
+    is_up: bool,
+    has_refused: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -124,7 +130,15 @@ impl<'a> Watch<'a> {
             device_exit: None,
             worker_done: false,
             leaks: None,
+            expects_refusal: false,
+            is_up: false,
+            has_refused: false,
         }
+    }
+
+    /// Takes a driver's refusal to start for the end of what is to be seen.
+    pub const fn expect_refusal(&mut self) {
+        self.expects_refusal = true;
     }
 
     /// Whether the worker has reported its end.
@@ -194,6 +208,9 @@ impl<'a> Watch<'a> {
             let seconds = self.case_limit.as_secs();
             let text = format!("waited {seconds} s for case {id} to end");
             return ending(BootEnding::GuestHung, &text);
+        }
+        if self.expects_refusal && self.has_refused && !self.worker_done {
+            return Some(Over::Refused);
         }
         self.worker_done.then_some(Over::WorkDone)
     }
@@ -294,8 +311,13 @@ impl<'a> Watch<'a> {
                 let text = format!("malformed machine line ({problem}): {}", event.raw);
                 self.notify(Notice::Finding(text));
             }
-            GuestEventKind::MissingImport { .. } | GuestEventKind::Pnp { .. } => {
+            GuestEventKind::MissingImport { .. } => self.quote(event.raw.to_string()),
+            GuestEventKind::Pnp { irp, status, .. } => {
+                self.has_refused |= !self.is_up && is_refusal(irp, *status);
                 self.quote(event.raw.to_string());
+            }
+            GuestEventKind::CallFailed { routine, location } => {
+                self.journal.call_failed(routine.clone(), location.clone());
             }
             GuestEventKind::Leaks(leaks) => self.leaks = Some(leaks.clone()),
             _ => {}
@@ -325,11 +347,14 @@ impl<'a> Watch<'a> {
                 boot,
                 after_qemu_start_ms: milliseconds(now.saturating_duration_since(self.start)),
             }),
-            WorkerReport::Proven(evidence) => self.journal.tell(Event::RemappingProven {
-                boot,
-                remapping,
-                evidence,
-            }),
+            WorkerReport::Proven(evidence) => {
+                self.is_up = true;
+                self.journal.tell(Event::RemappingProven {
+                    boot,
+                    remapping,
+                    evidence,
+                });
+            }
             WorkerReport::CaseStarted => {
                 self.running_since = Some(now);
                 let id = self.pending.front().map_or("?", |case| case.id).to_owned();
@@ -408,6 +433,7 @@ impl<'a> Watch<'a> {
                 BootEnding::EnvironmentMissing
             }
             SetUpError::Proof(_) | SetUpError::Client(_) => BootEnding::DeviceDied,
+            SetUpError::Stopped => BootEnding::Interrupted,
         };
         if how == BootEnding::GuestHung && !self.quoted.is_empty() {
             detail.push_str("\nlast lines of the guest's console:");
@@ -435,11 +461,16 @@ fn searching(sign: Sign, remapping: Remapping) -> Event {
     }
 }
 
+/// Whether a device will not come: a failed DriverEntry ends the guest by itself.
+fn is_refusal(irp: &str, status: Hex) -> bool {
+    matches!(irp, "AddDevice" | "START_DEVICE") && status.0 >> 31 == 1
+}
+
 /// The ending of a boot whose rig broke, unless a better cause is found.
 fn broken_rig(error: &contract::RigError, trouble: Option<Trouble>) -> Ending {
     let how = match trouble {
         Some(Trouble::GuestSilent | Trouble::DriverBusy) => BootEnding::GuestHung,
-        Some(Trouble::GuestBrokeProtocol) => BootEnding::ProtocolBroken,
+        Some(Trouble::GuestBrokeProtocol | Trouble::DriverRefused) => BootEnding::ProtocolBroken,
         Some(Trouble::Device | Trouble::Ours) | None => BootEnding::DeviceDied,
     };
     Ending::new(how, chain(error))

@@ -3,13 +3,14 @@
 //! It knows nothing of processes or deadlines of cases; it reports each step to the main thread and
 //! ends when its cases are done, the rig breaks, or it is told to stop.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::{Case, CaseReport, Rig, RigError, Step, StepResult};
+use contract::{Case, CaseOutcome, CaseReport, Finding, Rig, RigError, Step, StepResult};
 use control_api::ClientError;
 use control_api::request::{
     Hello, MailboxWaitAttached, SabotageClear, SabotageList, SabotageSet, Stop,
@@ -26,6 +27,8 @@ use crate::sabotage::{Place, Sabotage};
 /// Value that the driver must echo before any case runs.
 const PING_VALUE: u64 = 0x1234_5678_9abc_def0;
 
+/// How long one question for the driver may wait; between two the worker sees whether it is to stop.
+const ATTACH_SLICE: Duration = Duration::from_millis(100);
 /// How often we ask whether the device is started.
 const START_INTERVAL: Duration = Duration::from_millis(2);
 
@@ -94,6 +97,9 @@ pub enum SetUpError {
     /// The device process does not answer.
     #[error(transparent)]
     Client(ClientError),
+    /// It was told to stop.
+    #[error("stopped before the driver was there")]
+    Stopped,
 }
 
 impl From<ClientError> for SetUpError {
@@ -106,8 +112,19 @@ impl From<ClientError> for SetUpError {
 pub enum Task {
     /// Runs these cases, in order.
     Cases(Vec<&'static Case>),
+    /// Runs these cases, in order, and keeps what is needed to judge a fault.
+    Trial(Vec<&'static Case>, Arc<Mutex<Vec<TrialCase>>>),
     /// Goes on with this search.
     Search(Arc<Mutex<Search>>),
+}
+
+/// How a case went under a fault.
+#[derive(Clone, Debug)]
+pub struct TrialCase {
+    /// Its outcome.
+    pub outcome: CaseOutcome,
+    /// What the driver answered in place of success.
+    pub refusals: BTreeSet<String>,
 }
 
 /// What a worker needs for its boot.
@@ -131,6 +148,7 @@ impl Worker {
     pub fn work(mut self) -> MachineRig {
         match self.set_up() {
             Ok(()) => self.do_task(),
+            Err(SetUpError::Stopped) => {}
             Err(error) => self.report(WorkerReport::SetUpFailed(error)),
         }
         self.report(WorkerReport::Done);
@@ -156,15 +174,23 @@ impl Worker {
 
     fn await_driver(&mut self) -> Result<(), SetUpError> {
         let waited = self.patience;
-        let wait = MailboxWaitAttached {
-            timeout_ms: milliseconds(waited),
-        };
-        match self.rig.call_patiently(&wait, waited) {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some(control_api::rpc::CODE_TIMEOUT) => {
-                Err(SetUpError::NotAttached { waited })
+        let start = Instant::now();
+        loop {
+            let slice = ATTACH_SLICE.min(waited.saturating_sub(start.elapsed()));
+            let wait = MailboxWaitAttached {
+                timeout_ms: milliseconds(slice),
+            };
+            match self.rig.call_patiently(&wait, slice) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.code() == Some(control_api::rpc::CODE_TIMEOUT) => {}
+                Err(error) => return Err(error.into()),
             }
-            Err(error) => Err(error.into()),
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(SetUpError::Stopped);
+            }
+            if start.elapsed() >= waited {
+                return Err(SetUpError::NotAttached { waited });
+            }
         }
     }
 
@@ -184,6 +210,9 @@ impl Worker {
                 Err(_) if self.rig.trouble() == Some(Trouble::DriverBusy) => {}
                 Err(error) => return Err(SetUpError::Ping(chain(&error))),
             }
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(SetUpError::Stopped);
+            }
             if start.elapsed() >= waited {
                 return Err(SetUpError::NotStarted { waited });
             }
@@ -193,7 +222,8 @@ impl Worker {
 
     fn do_task(&mut self) {
         match std::mem::replace(&mut self.task, Task::Cases(Vec::new())) {
-            Task::Cases(cases) => self.run_cases(cases),
+            Task::Cases(cases) => self.run_cases(cases, None),
+            Task::Trial(cases, log) => self.run_cases(cases, Some(&log)),
             Task::Search(search) => self.search(&search),
         }
     }
@@ -213,7 +243,7 @@ impl Worker {
         }
     }
 
-    fn run_cases(&mut self, cases: Vec<&'static Case>) {
+    fn run_cases(&mut self, cases: Vec<&'static Case>, log: Option<&Mutex<Vec<TrialCase>>>) {
         for case in cases {
             if self.stop.load(Ordering::Relaxed) {
                 return;
@@ -221,8 +251,20 @@ impl Worker {
             self.report(WorkerReport::CaseStarted);
             self.rig.begin_case();
             let start = Instant::now();
-            let report = case.run(&mut self.rig);
+            let mut report = case.run(&mut self.rig);
+            if let (Some(_), Err(error)) = (log, &report)
+                && self.rig.trouble() == Some(Trouble::DriverRefused)
+            {
+                // Under a fault that is the driver's report, and it is to work afterwards.
+                report = self.refused(error.to_string());
+            }
             let is_broken = report.is_err();
+            if let (Some(Ok(mut log)), Ok(report)) = (log.map(Mutex::lock), &report) {
+                log.push(TrialCase {
+                    outcome: report.outcome.clone(),
+                    refusals: self.rig.take_refusals(),
+                });
+            }
             self.report(WorkerReport::CaseEnded {
                 report,
                 trouble: self.rig.trouble(),
@@ -232,6 +274,25 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// The report of a case whose program the driver refused.
+    fn refused(&mut self, seen: String) -> Result<CaseReport, RigError> {
+        let mut refusals = self.rig.take_refusals();
+        refusals.insert(seen.clone());
+        self.rig.clean_up()?;
+        self.rig.put_refusals(refusals);
+        Ok(CaseReport {
+            outcome: CaseOutcome::Failed(vec![Finding {
+                view: "driver",
+                what: "running the program".into(),
+                buffer: None,
+                logical_address: None,
+                expected: "a response with results".into(),
+                seen,
+            }]),
+            observations: Vec::new(),
+        })
     }
 
     fn report(&self, report: WorkerReport) {

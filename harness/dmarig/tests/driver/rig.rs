@@ -13,6 +13,7 @@ use contract::{DriverKind, GuestMemory, Profile, Remapping, Step, StepResult};
 use control_api::Client;
 use control_api::request::{MailboxCall, MailboxWaitAttached};
 use cpio::newc;
+use dmarig::faults::Faults;
 use dmarig::guest::nt;
 use dmarig::mailbox;
 use dmarig_abi::mailbox::{RESPONSE_STORED, ResponseHeader};
@@ -123,8 +124,13 @@ impl Rig {
             memory_mib: nt::memory_mib(GuestMemory::Low),
             kernel: image("nt-kernel.elf"),
             initrd: Some(path("boot.cpio")),
-            append: nt::command_line(Remapping::On, &Profile::DEFAULT, setup.image(), None)
-                + " "
+            append: nt::command_line(
+                Remapping::On,
+                &Profile::DEFAULT,
+                setup.image(),
+                None,
+                &Faults::default(),
+            ) + " "
                 + setup.words,
             functions: [("control", "cf"), ("dut0", "dut0")]
                 .map(|(id, socket)| VfioUserFunction {

@@ -92,6 +92,24 @@ pub enum GuestEventKind {
         #[serde(default)]
         location: String,
     },
+    /// The driver has made a call that may fail, for the first time at that call site.
+    CallSite {
+        /// The routine.
+        routine: String,
+        /// `import`, `dma-operation` or `framework`.
+        door: String,
+        /// The return address, as `module+0xrva`.
+        location: String,
+        /// What the guest asks of the driver just then, or `running`.
+        phase: String,
+    },
+    /// A call failed as it was told to.
+    CallFailed {
+        /// The routine.
+        routine: String,
+        /// The return address, as `module+0xrva`.
+        location: String,
+    },
     /// What was still allocated at the end.
     Leaks(Leaks),
     /// A console command ended.

@@ -101,6 +101,8 @@ impl Campaign<'_> {
             folder: self.folder,
             logs: &logs,
             signals: self.signals,
+            faults: &self.plan.faults,
+            may_refuse: false,
         };
         let task = Task::Search(Arc::clone(search));
         let outcome = boot.run_task(task, &mut VecDeque::new(), self.journal);

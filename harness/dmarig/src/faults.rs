@@ -1,0 +1,32 @@
+//! [`Faults`]: what goes wrong on purpose in a run, from a rule file.
+
+use std::path::Path;
+
+use fault_injection::rule_file::{self, RuleFile, RuleFileError};
+
+/// What goes wrong on purpose. By default nothing does.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// Whether the guest lists the driver's call sites.
+    pub watch_calls: bool,
+    /// The rules, checked.
+    pub rules: RuleFile,
+    /// The file's text, as the device gets it.
+    pub text: String,
+}
+
+impl Faults {
+    /// Reads a rule file.
+    ///
+    /// # Errors
+    /// It cannot be read, or something in it is wrong.
+    pub fn read(path: &Path) -> Result<Self, RuleFileError> {
+        let text = rule_file::read_text(path)?;
+        let rules = rule_file::parse_all(path, &text)?;
+        Ok(Self {
+            watch_calls: false,
+            rules,
+            text,
+        })
+    }
+}
