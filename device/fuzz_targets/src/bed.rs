@@ -1,11 +1,12 @@
 //! [`Bed`]: a device process without process, and the two hostile peers on its sockets.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Parser as _;
@@ -66,9 +67,14 @@ pub struct Bed {
 impl Bed {
     /// A rig with both functions and a control socket; QEMU is connected to `function`.
     pub fn new(function: FunctionName) -> Self {
+        Self::with_device(function, None)
+    }
+
+    /// The same with the device file of a name among those of `device_file`.
+    pub fn with_device(function: FunctionName, device: Option<&str>) -> Self {
         let folder = FOLDER.with(|folder| folder.path().to_owned());
         let path = |name: &str| folder.join(name).into_os_string();
-        let command_line = CommandLine::parse_from([
+        let mut words: Vec<OsString> = vec![
             "dmarig-device".into(),
             "--socket".into(),
             path("dut"),
@@ -76,7 +82,12 @@ impl Bed {
             path("cf"),
             "--control".into(),
             path("ctl"),
-        ]);
+        ];
+        if let Some(name) = device {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../device_file/devices");
+            words.extend(["--device".into(), folder.join(name).into_os_string()]);
+        }
+        let command_line = CommandLine::parse_from(words);
         let options = command_line.options.expect("it serves");
         let rig = assemble::rig(&options).expect("the folder is ours");
         let mut bed = Self {

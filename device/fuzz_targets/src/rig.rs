@@ -12,6 +12,13 @@ use crate::script::{Fd, MAX_OPS, Op, Peers};
 const CONFIG: u32 = 7;
 /// Memory enable and bus master in the command register, at offset 4.
 const MEMORY_AND_BUS_MASTER: u16 = 6;
+/// Devices that the first byte of target `device` chooses from; beyond them it is the built-in one.
+const DEVICE_FILES: [&str; 4] = [
+    "rich.toml",
+    "nic-like.toml",
+    "msi-only.toml",
+    "legacy-io.toml",
+];
 /// Longest stretch of the stream that target `wire` sends at once.
 const CHUNK_BYTES: usize = 97;
 
@@ -31,9 +38,11 @@ pub fn wire(data: &[u8]) {
 }
 
 /// A guest and a QEMU that have come to terms, then turn on the device: registers, descriptors in
-/// memory, mappings, answers to DMA messages, control lines.
+/// memory, mappings, answers to DMA messages, control lines. The first byte chooses the device.
 pub fn device(data: &[u8]) {
-    let mut bed = Bed::new(FunctionName::DUT0);
+    let (first, data) = data.split_first().unwrap_or((&0, data));
+    let file = DEVICE_FILES.get(usize::from(*first)).copied();
+    let mut bed = Bed::with_device(FunctionName::DUT0, file);
     let mut peers = Peers::new();
     negotiate(&mut bed, &mut peers);
     let read = u8::try_from(DMA_MAP_READ).expect("a flag of 2");

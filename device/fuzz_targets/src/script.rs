@@ -15,6 +15,7 @@ use vfio_user::client::{
 use vfio_user::message::{Command, FLAG_ERROR, FLAG_NO_REPLY, TYPE_REPLY};
 
 use crate::bed::Bed;
+use crate::engine::{self, Ring, Work};
 
 /// Where the guest's memory begins on the bus.
 pub const MEMORY_IOVA: u64 = 0x10_0000;
@@ -43,7 +44,8 @@ pub enum Value {
 }
 
 impl Value {
-    fn get(self) -> u64 {
+    /// The number.
+    pub fn get(self) -> u64 {
         match self {
             Self::Iova(offset) => MEMORY_IOVA + u64::from(offset),
             Self::Small(value) => value.into(),
@@ -109,6 +111,12 @@ pub enum Op {
         value: Value,
         is_wide: bool,
     },
+    /// A whole request by registers.
+    Request { channel: u8, work: Work },
+    /// A whole ring.
+    Ring(Ring),
+    /// A remapping unit of the device's own.
+    Remap { is_deferred: bool },
     /// Bytes in the guest's memory change.
     Memory { offset: u16, words: Vec<Value> },
     /// A mapping.
@@ -251,7 +259,10 @@ impl Peers {
                     Fd::None,
                 );
             }
-            Op::Memory { offset, words } => self.write_memory(*offset, words),
+            Op::Request { channel, work } => engine::request(self, bed, *channel, work),
+            Op::Ring(ring) => engine::ring(self, bed, ring),
+            Op::Remap { is_deferred } => engine::remap(self, bed, *is_deferred),
+            Op::Memory { offset, words } => self.write_bytes((*offset).into(), &bytes_of(words)),
             Op::Map {
                 page,
                 n_pages,
@@ -319,10 +330,10 @@ impl Peers {
         }
     }
 
-    fn write_memory(&self, offset: u16, words: &[Value]) {
-        let data = bytes_of(words);
-        if let Ok(range) = self.memory.range(offset.into(), data.len()) {
-            range.write_from(&data);
+    /// Writes to the guest's memory; beyond its end nothing happens.
+    pub fn write_bytes(&self, offset: u64, data: &[u8]) {
+        if let Ok(range) = self.memory.range(offset, data.len()) {
+            range.write_from(data);
         }
     }
 }
