@@ -209,6 +209,43 @@ methods! {
         function: FunctionName,
     } => "iommu.faults" -> response::IommuFaults;
 
+    /// Begins the rules of a rule file in place of those before.
+    FaultsLoad {
+        /// Which device under test.
+        function: FunctionName,
+        /// The text of the rule file; what it says of the driver's calls is left to others.
+        rules: String,
+    } => "faults.load" -> response::Empty;
+
+    /// Ends all rules; a link that one of them took down comes up.
+    FaultsClear {
+        /// Which device under test.
+        function: FunctionName,
+    } => "faults.clear" -> response::Empty;
+
+    /// Tells what each rule has done.
+    FaultsStatus {
+        /// Which device under test.
+        function: FunctionName,
+        /// The first rule wanted, by its position.
+        #[serde(default)]
+        from: u32,
+    } => "faults.status" -> response::FaultRules;
+
+    /// Begins to count the points that the driver's work passes, or ends that.
+    FaultsRecord {
+        /// Which device under test.
+        function: FunctionName,
+        /// Whether to count from now on, from 0.
+        on: bool,
+    } => "faults.record" -> response::Empty;
+
+    /// Tells the points passed since the counting began.
+    FaultsPoints {
+        /// Which device under test.
+        function: FunctionName,
+    } => "faults.points" -> response::FaultPoints;
+
     /// Resets a function as a bus reset would.
     FunctionReset {
         /// Which one.

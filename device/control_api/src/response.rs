@@ -295,6 +295,65 @@ pub struct Buffer {
     pub direction: BufferDirection,
 }
 
+/// One page of the rules of fault injection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRules {
+    /// In the order of the rule file.
+    pub rules: Vec<FaultRule>,
+    /// Where the next page begins; null if this is the last.
+    pub next: Option<u32>,
+}
+
+/// What a rule has done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRule {
+    /// Its name.
+    pub name: String,
+    /// The point at which it looks.
+    pub event: String,
+    /// What it does.
+    pub effect: String,
+    /// Whether a run is good in which it never struck.
+    pub optional: bool,
+    /// Accesses that it meant, on all channels.
+    pub hits: u64,
+    /// Those that it struck.
+    pub fired: u64,
+    /// The same by channel; channels that it never saw are left out.
+    pub channels: Vec<FaultHits>,
+}
+
+/// What a rule has done on one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultHits {
+    /// The channel; null for what belongs to none, and for the control socket's own requests.
+    pub channel: Option<u32>,
+    /// Accesses that the rule meant.
+    pub hits: u64,
+    /// Those that it struck.
+    pub fired: u64,
+    /// The number of the last one struck, from 1; 0 if none was.
+    pub last_fired_hit: u64,
+}
+
+/// The points of fault injection that were passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultPoints {
+    /// In the order of the data; null if nobody counts.
+    pub points: Option<Vec<FaultPoint>>,
+}
+
+/// How often a point was passed on a channel: its hits are 1 to `hits`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultPoint {
+    /// The point, as rule files call it.
+    pub point: String,
+    /// The channel; null for what belongs to none.
+    pub channel: Option<u32>,
+    /// How often.
+    pub hits: u64,
+}
+
 /// Sabotages set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sabotages {

@@ -5,6 +5,7 @@
 
 mod bus;
 mod control_change;
+mod faults;
 mod iommu_calls;
 mod lifecycle;
 mod mappings_view;
@@ -26,8 +27,8 @@ use control_api::response::{Buffer, DmaOutcome, Mappings, MappingsSummary, Sabot
 use device_file::DeviceDescription;
 use dmarig_abi::Iova;
 use endpoint::{
-    Endpoint, EndpointEvent, HostQueueFull, Moment, MsixVector, Origin, Progress, Request,
-    RequestRecord, Tick, WorkContext,
+    Endpoint, EndpointEvent, HostQueueFull, Moment, Origin, Progress, Request, RequestRecord, Tick,
+    WorkContext,
 };
 use guest_memory::SharedMemoryError;
 use pci_function::ResetKind;
@@ -44,6 +45,7 @@ use crate::model::standard_endpoint;
 use crate::pci_front::PciFront;
 use bus::Bus;
 use control_change::ControlChange;
+use faults::Faults;
 pub(crate) use iommu_calls::IommuCallError;
 pub use memory::DutMemory;
 use messages::Messages;
@@ -63,6 +65,7 @@ pub struct Dut {
     /// The endpoint's own sabotage; stale mappings are `memory`'s.
     sabotage: Option<(Sabotage, Option<u32>)>,
     finished: Vec<(u64, DmaOutcome)>,
+    faults: Faults,
     /// The time of the step under way.
     now: Tick,
 }
@@ -88,8 +91,10 @@ impl Dut {
         message_dma: MessageDma,
         endpoint: Box<dyn Endpoint>,
     ) -> Result<Self, SharedMemoryError> {
+        let front = PciFront::dut(description)?;
         Ok(Self {
-            front: PciFront::dut(description)?,
+            faults: Faults::new(endpoint.channel_count(), front.transfer_limits()),
+            front,
             endpoint,
             memory: DutMemory::default(),
             messages: Messages::new(message_dma),
@@ -112,6 +117,7 @@ impl Dut {
     /// Lets the endpoint work for one slice; tells whether it has more to do at once.
     pub fn work(&mut self, connection: Option<&mut Connection>, now: Instant) -> bool {
         self.memory.tape_mut().note(|| Event::Work { slices: 1 });
+        self.run_timed_faults();
         let channels = self.endpoint.channel_count();
         let mut bus = Bus {
             memory: &mut self.memory,
@@ -122,19 +128,27 @@ impl Dut {
             channel: None,
             now,
         };
-        let mut context = WorkContext {
-            bus: &mut bus,
-            now: self.now,
-        };
-        let progress = self.endpoint.work(&mut context);
+        if self.faults.is_quiet() {
+            let mut context = WorkContext {
+                bus: &mut bus,
+                now: self.now,
+            };
+            let progress = self.endpoint.work(&mut context);
+            self.take_events();
+            return progress == Progress::More;
+        }
+        let progress = self.faults.work(&mut *self.endpoint, &mut bus, self.now);
+        self.note_strikes();
         self.take_events();
-        progress == Progress::More
+        let has_answers = self.settle_bus_faults();
+        progress == Progress::More || has_answers
     }
 
     /// When [`Self::work`] is to be called at the latest although nothing happens.
     #[must_use]
     pub fn next_tick(&self) -> Option<Tick> {
-        self.endpoint.next_tick()
+        let ticks = [self.endpoint.next_tick(), self.faults.next_tick()];
+        ticks.into_iter().flatten().min()
     }
 
     /// Queues a request of the control socket and returns its number.
@@ -215,7 +229,8 @@ impl Dut {
             times_left: times.map(|times| times.saturating_sub(struck)),
             struck: struck.into(),
         });
-        let stale = self.memory.stale().map(|stale| SabotageState {
+        let stale = self.memory.stale().filter(|stale| !stale.is_passive());
+        let stale = stale.map(|stale| SabotageState {
             name: Sabotage::DeviceStaleMapping,
             times_left: stale.times_left(),
             struck: stale.struck(),
@@ -275,24 +290,8 @@ impl Dut {
         self.follow_pin();
     }
 
-    /// Drives the interrupt pin as the endpoint wants it.
-    fn follow_pin(&mut self) {
-        let was_up = self.front.is_intx_asserted();
-        self.front.set_intx(self.endpoint.is_intx_asserted());
-        let asserted = self.front.is_intx_asserted();
-        if asserted != was_up {
-            self.ledger.note(|| TraceRecord::Pin { asserted });
-        }
-    }
-
-    fn raise(&mut self, vector: MsixVector) {
-        self.ledger.note(|| TraceRecord::Interrupt {
-            vector: vector.number().into(),
-        });
-        self.front.raise(vector.number());
-    }
-
     fn note_record(&mut self, record: &RequestRecord) {
+        self.faults.request_done(record);
         let is_own = record.channel.number() < self.endpoint.channel_count();
         let channel = is_own.then(|| u32::from(record.channel.number()));
         self.ledger.note(|| records::trace_record(record, channel));
@@ -315,6 +314,7 @@ impl Dut {
     /// Tells the endpoint what configuration space says.
     fn follow_config(&mut self) {
         self.endpoint.set_bus_master(self.front.is_bus_master());
+        self.faults.set_limits(self.front.transfer_limits());
         self.endpoint
             .set_power_state(if self.front.power_state() == 0 {
                 endpoint::PowerState::D0
@@ -337,6 +337,29 @@ impl Dut {
             self.ledger
                 .note(|| TraceRecord::access(region.get(), offset, direction, data));
         }
+    }
+
+    /// Makes a write of the guest.
+    fn make_write(&mut self, region: RegionIndex, offset: u64, data: &[u8]) -> Result<(), Errno> {
+        if let Some(bar) = self.front.endpoint_bar(region, offset) {
+            self.endpoint.write(bar, offset, data, self.moment());
+            self.follow_pin();
+            return Ok(());
+        }
+        let was_in = self.front.power_state();
+        let reset = self.front.write_region(region, offset, data)?;
+        let state = self.front.power_state();
+        if was_in != state {
+            self.ledger.note(|| TraceRecord::Power { state });
+        }
+        if was_in == 0 && state != 0 {
+            self.report_live_references("saw the function leave D0");
+        }
+        if let Some(kind) = reset {
+            self.reset_function(kind);
+        }
+        self.follow_config();
+        Ok(())
     }
 
     fn live_references(&self) -> Vec<LiveReference> {
@@ -387,6 +410,7 @@ impl DeviceModel for Dut {
             // The guest writes such a BAR without telling, so what lies there comes from outside.
             self.memory.tape_mut().exchange(Iova::new(offset), data);
         }
+        self.strike_read(region, offset, data);
         self.note_access(region, offset, AccessDirection::Read, data);
         self.follow_pin();
         outcome
@@ -397,25 +421,10 @@ impl DeviceModel for Dut {
             .tape_mut()
             .note_region_write(region, offset, data);
         self.note_access(region, offset, AccessDirection::Write, data);
-        if let Some(bar) = self.front.endpoint_bar(region, offset) {
-            self.endpoint.write(bar, offset, data, self.moment());
-            self.follow_pin();
-            return Ok(());
+        match self.strike_write(region, offset, data) {
+            Some(data) => self.make_write(region, offset, &data),
+            None => Ok(()),
         }
-        let was_in = self.front.power_state();
-        let reset = self.front.write_region(region, offset, data)?;
-        let state = self.front.power_state();
-        if was_in != state {
-            self.ledger.note(|| TraceRecord::Power { state });
-        }
-        if was_in == 0 && state != 0 {
-            self.report_live_references("saw the function leave D0");
-        }
-        if let Some(kind) = reset {
-            self.reset_function(kind);
-        }
-        self.follow_config();
-        Ok(())
     }
 
     fn dma_map(&mut self, map: DmaMap) -> Result<(), Errno> {
@@ -450,6 +459,10 @@ impl DeviceModel for Dut {
         Ok(())
     }
 
+    fn holds_answers(&self) -> bool {
+        self.holds_answers_back()
+    }
+
     fn dma_reply(&mut self, ticket: DmaTicket, outcome: Result<&[u8], DmaError>) {
         if let Some((ticket, answer)) = self.messages.take_reply(ticket, outcome) {
             self.message_answered(ticket, answer);
@@ -462,6 +475,7 @@ impl DeviceModel for Dut {
         self.report_live_references("saw the connection end");
         self.endpoint.disconnected();
         self.endpoint.reset(self.moment());
+        self.faults.stop(true);
         self.take_events();
         self.memory.clear();
         self.front.disconnect();

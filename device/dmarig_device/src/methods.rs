@@ -2,13 +2,16 @@
 //!
 //! A method answers at once, or leaves a [`Waiter`] and is answered when what it awaits has come.
 
+mod faults;
+
 use std::time::{Duration, Instant};
 
 use control_api::request::{
-    BufferDeclare, BufferList, BufferUndeclare, DmaSubmit, FunctionReset, Hello, IommuDisable,
-    IommuEnable, IommuFaults, IommuInvalidate, IommuWait, LedgerClear, LedgerRead, METHOD_NAMES,
-    MailboxCall, MailboxState, MailboxWaitAttached, MappingsList, MappingsSummary, MappingsWait,
-    SabotageClear, SabotageList, SabotageSet, Status, Stop,
+    BufferDeclare, BufferList, BufferUndeclare, DmaSubmit, FaultsClear, FaultsLoad, FaultsPoints,
+    FaultsRecord, FaultsStatus, FunctionReset, Hello, IommuDisable, IommuEnable, IommuFaults,
+    IommuInvalidate, IommuWait, LedgerClear, LedgerRead, METHOD_NAMES, MailboxCall, MailboxState,
+    MailboxWaitAttached, MappingsList, MappingsSummary, MappingsWait, SabotageClear, SabotageList,
+    SabotageSet, Status, Stop,
 };
 use control_api::response::{
     self, Buffer, BufferId, Buffers, Empty, Epoch, FunctionStatus, GuestState,
@@ -107,6 +110,11 @@ fn run(rig: &mut Rig, incoming: Incoming, now: Instant) -> Outcome {
         IommuInvalidate::NAME => parse(params).and_then(|ask| iommu_methods::invalidate(rig, &ask)),
         IommuWait::NAME => parse(params).and_then(|ask| iommu_methods::wait(rig, &ask)),
         IommuFaults::NAME => parse(params).and_then(|ask| iommu_methods::faults(rig, &ask)),
+        FaultsLoad::NAME => parse(params).and_then(|ask| faults::load(rig, &ask)),
+        FaultsClear::NAME => parse(params).and_then(|ask| faults::clear(rig, &ask)),
+        FaultsStatus::NAME => parse(params).and_then(|ask| faults::status(rig, &ask)),
+        FaultsRecord::NAME => parse(params).and_then(|ask| faults::record(rig, &ask)),
+        FaultsPoints::NAME => parse(params).and_then(|ask| faults::points(rig, &ask)),
         FunctionReset::NAME => parse(params).and_then(|ask| function_reset(rig, &ask)),
         Stop::NAME => parse(params).and_then(|Stop {}| {
             rig.stop();

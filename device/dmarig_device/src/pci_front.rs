@@ -5,16 +5,18 @@
 //! ones, writes are dropped. With the link down that goes for configuration space, too.
 
 use device_file::{DeviceDescription, Identity};
+use dmarig_abi::Iova;
 use dmarig_abi::mailbox::MAILBOX_SIZE_BYTES;
 use dmarig_abi::registers::{
     CONTROL_MAILBOX_BAR, CONTROL_MSIX_BAR, CONTROL_MSIX_VECTORS, CONTROL_REGISTER_BAR,
     CONTROL_REGISTER_BAR_SIZE_BYTES, MSIX_BAR_SIZE_BYTES, MSIX_PBA_OFFSET, MSIX_TABLE_OFFSET,
     PCI_DEVICE_ID_CONTROL,
 };
+use faulty_bus::BusError;
 use guest_memory::SharedMemoryError;
 use pci_function::{
     BarDefinition, BarKind, ConfigEffect, ConfigSpace, FunctionConfig, IdentityConfig, MsixConfig,
-    PowerState, ResetKind, TransferLimits,
+    PowerState, ReceivedError, ResetKind, TransferLimits, UncorrectableError,
 };
 use serde::{Deserialize, Serialize};
 use vfio_user::{
@@ -31,6 +33,14 @@ pub enum Link {
     Up,
     /// It carries nothing, as if the device had been pulled out.
     Down,
+}
+
+/// How an interrupt reaches the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InterruptWay {
+    Msix,
+    Msi,
+    Pin,
 }
 
 /// Configuration space and interrupts of one function.
@@ -201,6 +211,36 @@ impl PciFront {
         }
     }
 
+    /// By what way an interrupt of the function goes now.
+    pub(crate) fn interrupt_way(&self) -> InterruptWay {
+        if self.config.is_msix_enabled() {
+            InterruptWay::Msix
+        } else if self.config.is_msi_enabled() {
+            InterruptWay::Msi
+        } else {
+            InterruptWay::Pin
+        }
+    }
+
+    /// Logs an error of a request as the function's registers have it: in the status register what came
+    /// as a Completion's status, in error reporting what did not come, or came poisoned.
+    pub(crate) fn log_bus_error(&mut self, error: BusError, iova: Iova) {
+        match error {
+            BusError::UnsupportedRequest => {
+                self.config.record_received(ReceivedError::MasterAbort);
+            }
+            BusError::CompleterAbort => self.config.record_received(ReceivedError::TargetAbort),
+            BusError::CompletionTimeout => self
+                .config
+                .record_uncorrectable(UncorrectableError::CompletionTimeout, read_header(iova)),
+            BusError::PoisonedTlp => {
+                self.config.record_received(ReceivedError::Parity);
+                self.config
+                    .record_uncorrectable(UncorrectableError::PoisonedTlp, read_header(iova));
+            }
+        }
+    }
+
     /// Sets the level that the function wants on its interrupt pin.
     pub(crate) fn set_intx(&mut self, is_asserted: bool) {
         let is_asserted = is_asserted && !self.is_deaf();
@@ -288,6 +328,14 @@ impl PciFront {
     pub fn interrupt_counters(&self) -> InterruptCounters {
         self.lines.counters()
     }
+}
+
+/// The header of a memory read with 64-bit addressing (section 2.2.7), as the header log has it; the
+/// requester is not known here and reads 00:00.0.
+fn read_header(iova: Iova) -> [u32; 4] {
+    let [high, low] = [iova.raw() >> 32, iova.raw() & 0xffff_fffc];
+    let word = |bits: u64| u32::try_from(bits).expect("32 bits are left");
+    [0x2000_0001, 0x0000_00ff, word(high), word(low)]
 }
 
 /// All BARs are 64 bits wide, as the ABI's numbers with their gaps of two allow.

@@ -33,6 +33,11 @@ impl RuleIndex {
         self.armed & point.bit() != 0
     }
 
+    /// Whether there is no rule.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.armed == 0
+    }
+
     /// Calls `visit` with the numbers of rules that may match; not in order.
     pub(crate) fn visit(
         &self,

@@ -148,6 +148,12 @@ impl Injector {
         &self.plan
     }
 
+    /// Whether nobody looks anywhere.
+    #[must_use]
+    pub const fn is_idle(&self) -> bool {
+        self.index.is_empty() && self.census.is_none()
+    }
+
     /// Whether anybody looks at a point: the one test that is made where nothing is armed.
     #[must_use]
     pub const fn is_armed(&self, point: Point) -> bool {

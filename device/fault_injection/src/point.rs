@@ -38,9 +38,9 @@ pub enum Point {
     Msi,
     /// The assertion of the interrupt pin.
     Intx,
-    /// The link comes up: a platform connects, or a conventional reset ends.
+    /// The link comes up at the end of a conventional reset.
     Link,
-    /// A reset of the function: conventional, function-level, or by register.
+    /// A reset of the function: conventional, function-level, or by power state.
     Reset,
 }
 

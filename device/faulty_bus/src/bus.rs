@@ -345,6 +345,10 @@ impl DmaBus for FaultyBus<'_> {
         self.inner.probe(iova, len_bytes, direction)
     }
 
+    fn message_reach(&self, iova: Iova, len_bytes: u64, direction: Direction) -> u64 {
+        self.inner.message_reach(iova, len_bytes, direction)
+    }
+
     fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
         let len_bytes = buffer.len() as u64;
         if len_bytes == 0 || !self.concerns(Direction::Read, iova, len_bytes) {

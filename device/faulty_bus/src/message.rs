@@ -175,7 +175,8 @@ impl FaultyBus<'_> {
         match effect {
             Effect::Hang => {
                 let ticket = self.faults.next_ticket();
-                self.faults.hung.push(ticket);
+                let channel = self.faults.current;
+                self.faults.hung.push((channel, ticket));
                 Ok(ticket)
             }
             Effect::Delay { microseconds } | Effect::EarlyInterrupt { microseconds }

@@ -53,7 +53,7 @@ pub struct BusFaults {
     pub(crate) has_request_effect: bool,
     pub(crate) held: Vec<Held>,
     /// Tickets that nobody answers before a reset.
-    pub(crate) hung: Vec<Ticket>,
+    pub(crate) hung: Vec<(ChannelId, Ticket)>,
     pub(crate) replies: BTreeMap<u64, Reply>,
     pub(crate) notices: Vec<Notice>,
     answers: Vec<Answer>,
@@ -89,7 +89,11 @@ impl BusFaults {
     /// Whether anything is left that the bus is to look at although no rule is armed.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.held.is_empty() && !self.has_request_effect && self.replies.is_empty()
+        self.held.is_empty()
+            && self.hung.is_empty()
+            && !self.has_request_effect
+            && self.replies.is_empty()
+            && self.answers.is_empty()
     }
 
     /// Answers that are due. Hand each to the endpoint, then let it work.
@@ -155,12 +159,22 @@ impl BusFaults {
     /// the platform that are still to come find their way.
     pub fn reset(&mut self) {
         let waiting = self.held.drain(..).filter_map(|held| held.ticket);
-        let waiting: Vec<_> = waiting.chain(self.hung.drain(..)).collect();
+        let hung = self.hung.drain(..).map(|(_, ticket)| ticket);
+        let waiting: Vec<_> = waiting.chain(hung).collect();
         for ticket in waiting {
             self.answer(ticket, Err(MessageError::Disconnected));
         }
         self.contexts.clear();
         self.has_request_effect = false;
+    }
+
+    /// A request of this channel was aborted: what hangs is answered, so that the channel can go on.
+    pub fn request_aborted(&mut self, channel: ChannelId) {
+        let is_its = |(on, _): &mut (ChannelId, Ticket)| *on == channel;
+        let waiting: Vec<_> = self.hung.extract_if(.., is_its).collect();
+        for (_, ticket) in waiting {
+            self.answer(ticket, Err(MessageError::Disconnected));
+        }
     }
 
     /// Forgets everything; whoever waits has been told that the connection ended.

@@ -11,7 +11,7 @@ use crate::capability::pcie::{DetectedError, TransferLimits};
 use crate::capability::power::PowerState;
 use crate::effect::ConfigEffect;
 use crate::function_config::{FunctionConfig, FunctionConfigError};
-use crate::header::{self, BUS_MASTER, INTERRUPT_DISABLE, IO_ENABLE, MEMORY_ENABLE};
+use crate::header::{self, BUS_MASTER, INTERRUPT_DISABLE, IO_ENABLE, MEMORY_ENABLE, ReceivedError};
 use crate::registers::Registers;
 use crate::state::State;
 
@@ -209,6 +209,11 @@ impl ConfigSpace {
                 pcie.record_unsupported_request(registers);
             }
         }
+    }
+
+    /// Records an error that a request of the function met.
+    pub fn record_received(&mut self, error: ReceivedError) {
+        header::record_received(&mut self.registers, error);
     }
 
     /// Records a correctable error.

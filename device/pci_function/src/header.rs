@@ -20,6 +20,35 @@ const CAPABILITIES_LIST: u16 = 1 << 4;
 /// Master data parity, signaled and received aborts, system error, parity error.
 const STATUS_ERRORS: u16 = 0xf900;
 
+/// An error that the function met as a requester, told in its status register (section 7.5.1.1.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReceivedError {
+    /// A Completion with Unsupported Request status.
+    MasterAbort,
+    /// A Completion with Completer Abort status.
+    TargetAbort,
+    /// A poisoned TLP.
+    Parity,
+}
+
+impl ReceivedError {
+    const fn status(self, responds_to_parity: bool) -> u16 {
+        match self {
+            Self::MasterAbort => 1 << 13,
+            Self::TargetAbort => 1 << 12,
+            Self::Parity if responds_to_parity => 1 << 15 | 1 << 8,
+            Self::Parity => 1 << 15,
+        }
+    }
+}
+
+/// Sets the bits of an error in status; software clears them.
+pub(crate) fn record_received(registers: &mut Registers, error: ReceivedError) {
+    let responds_to_parity = registers.get_u16(COMMAND) & PARITY_ERROR_RESPONSE != 0;
+    let bits = registers.get_u16(STATUS) | error.status(responds_to_parity);
+    registers.set_u16(STATUS, bits);
+}
+
 /// Defines the registers, command and status apart.
 pub(crate) fn define(
     registers: &mut Registers,

@@ -27,3 +27,4 @@ pub use capability::power::{PowerConfig, PowerState};
 pub use config_space::{CONFIG_SPACE_SIZE, ConfigSpace, ResetKind};
 pub use effect::ConfigEffect;
 pub use function_config::{FunctionConfig, FunctionConfigError, IdentityConfig, InterruptPin};
+pub use header::ReceivedError;

@@ -50,6 +50,8 @@ pub struct Connection {
     server: Server,
     dma: Outstanding,
     is_open: bool,
+    /// Whether the device lets nothing out for now.
+    is_held: bool,
 }
 
 impl Connection {
@@ -70,6 +72,7 @@ impl Connection {
             server: Server::default(),
             dma: Outstanding::default(),
             is_open: true,
+            is_held: false,
         })
     }
 
@@ -102,7 +105,7 @@ impl Connection {
     /// # Errors
     /// The connection is over; the device has been told.
     pub fn flush(&mut self, device: &mut impl DeviceModel) -> Result<Progress, ConnectionError> {
-        let result = self.send();
+        let result = self.send(device);
         self.settle(result, device)
     }
 
@@ -113,13 +116,13 @@ impl Connection {
 
     /// Tells whether to wait for the socket to become readable.
     pub fn wants_read(&self) -> bool {
-        self.is_open && self.output.has_room()
+        self.is_open && !self.is_held && self.output.has_room()
     }
 
     /// Tells whether to wait for the socket to become writable: something waits to be sent, or
     /// requests that were held back wait to be handled.
     pub fn wants_write(&self) -> bool {
-        self.is_open && (!self.output.is_empty() || self.input.has_message())
+        self.is_open && !self.is_held && (!self.output.is_empty() || self.input.has_message())
     }
 
     /// Returns the totals of what the peer caused.
@@ -237,7 +240,7 @@ impl Connection {
             self.input.receive(&self.socket)?
         };
         self.handle_buffered(device)?;
-        let progress = self.send()?;
+        let progress = self.send(device)?;
         match received {
             Received::EndOfStream if self.input.buffered() > 0 => {
                 Err(ConnectionError::PeerVanished {
@@ -255,12 +258,12 @@ impl Connection {
         &mut self,
         device: &mut impl DeviceModel,
     ) -> Result<Progress, ConnectionError> {
-        let progress = self.send()?;
+        let progress = self.send(device)?;
         if progress == Progress::Closed {
             return Ok(progress);
         }
         self.handle_buffered(device)?;
-        self.send()
+        self.send(device)
     }
 
     fn handle_buffered(&mut self, device: &mut impl DeviceModel) -> Result<(), ConnectionError> {
@@ -294,7 +297,11 @@ impl Connection {
         Ok(())
     }
 
-    fn send(&mut self) -> Result<Progress, ConnectionError> {
+    fn send(&mut self, device: &impl DeviceModel) -> Result<Progress, ConnectionError> {
+        self.is_held = device.holds_answers();
+        if self.is_held {
+            return Ok(self.progress());
+        }
         match self.output.flush(&self.socket)? {
             Flushed::All | Flushed::Blocked => Ok(self.progress()),
             Flushed::PeerGone => Ok(Progress::Closed),

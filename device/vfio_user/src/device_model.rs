@@ -195,6 +195,13 @@ pub trait DeviceModel {
     /// The number goes to the client; QEMU prints it and goes on.
     fn reset(&mut self) -> Result<(), Errno>;
 
+    /// Whether answers, and what else goes to the client, wait in the device for now: a slow device. The
+    /// client must not wait longer than its time-out, so this must end in time. The connection is
+    /// asked again at each [`Connection::flush`](crate::Connection::flush).
+    fn holds_answers(&self) -> bool {
+        false
+    }
+
     /// Takes the outcome of a message DMA: the bytes of a read, nothing for a write, or why it
     /// failed. Called once for each ticket.
     fn dma_reply(&mut self, ticket: DmaTicket, outcome: Result<&[u8], DmaError>);

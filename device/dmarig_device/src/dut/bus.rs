@@ -103,6 +103,22 @@ impl DmaBus for Bus<'_> {
         self.memory.message_reach(iova, len_bytes, direction)
     }
 
+    fn read_stale(&mut self, iova: Iova, buffer: &mut [u8]) -> bool {
+        let is_reached = self.memory.read_stale(iova, buffer);
+        if is_reached {
+            self.judge(iova, buffer.len(), AccessDirection::Read);
+        }
+        is_reached
+    }
+
+    fn write_stale(&mut self, iova: Iova, data: &[u8]) -> bool {
+        let is_reached = self.memory.write_stale(iova, data);
+        if is_reached {
+            self.judge(iova, data.len(), AccessDirection::Write);
+        }
+        is_reached
+    }
+
     fn read(&mut self, iova: Iova, buffer: &mut [u8]) -> Result<(), BusFault> {
         let len = buffer.len();
         let outcome = self.memory.read(iova, buffer);

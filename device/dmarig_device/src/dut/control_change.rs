@@ -26,6 +26,12 @@ pub(super) enum ControlChange {
     SetSabotage(Sabotage, Option<u32>),
     /// `sabotage.clear`.
     ClearSabotages,
+    /// `faults.load`.
+    LoadFaults(String),
+    /// `faults.clear`.
+    ClearFaults,
+    /// `faults.record`.
+    CountPoints(bool),
     /// `link.set`.
     SetLink(Link),
     /// `iommu.enable`.
@@ -107,6 +113,11 @@ impl ControlChange {
             Self::ClearLedger => dut.clear_ledger(),
             Self::SetSabotage(name, times) => dut.set_sabotage(name, times),
             Self::ClearSabotages => dut.clear_sabotages(),
+            Self::LoadFaults(text) => {
+                dut.load_faults(&text).ok();
+            }
+            Self::ClearFaults => dut.clear_faults(),
+            Self::CountPoints(is_on) => dut.count_points(is_on),
             Self::SetLink(link) => dut.set_link(link),
             Self::EnableIommu(ask) => {
                 dut.enable_iommu(&ask).ok();

@@ -5,6 +5,7 @@ use recording::trace::{self, TraceRecord};
 
 use super::Dut;
 use super::control_change::ControlChange;
+use super::faults::ResetFate;
 use crate::pci_front::Link;
 
 impl Dut {
@@ -17,11 +18,17 @@ impl Dut {
                 ResetKind::PowerManagement => trace::ResetKind::PowerManagement,
             },
         });
+        let (fate, effect) = self.strike_reset(kind);
+        if fate == ResetFate::Ignored {
+            return;
+        }
         self.report_live_references("saw a reset");
         self.front.reset(kind);
         self.endpoint.reset(self.moment());
+        self.stop_faults();
         self.follow_config();
         self.take_events();
+        self.after_reset(kind, effect);
     }
 
     /// Brings the link down, as when the device is pulled out: all reads give ones, writes are dropped,
@@ -42,6 +49,7 @@ impl Dut {
             (_, Link::Down) => {
                 self.endpoint.disconnected();
                 self.endpoint.reset(self.moment());
+                self.stop_faults();
                 self.follow_config();
                 self.take_events();
             }

@@ -3,6 +3,8 @@
 //! Joins the mapping table of `iommu` with the regions of `guest_memory`. A mapping without a file,
 //! or with one that is not safe to map, has no region: its bytes are reached by message only.
 
+mod by_removed;
+
 use std::cell::{Ref, RefCell};
 
 use dmarig_abi::Iova;

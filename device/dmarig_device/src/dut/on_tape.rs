@@ -137,7 +137,13 @@ impl Dut {
     /// Takes the answer to the message of that ticket.
     pub(crate) fn message_answered(&mut self, ticket: Ticket, answer: Result<&[u8], MessageError>) {
         self.memory.tape_mut().note_reply(ticket, answer);
-        self.endpoint.message_done(ticket, answer);
+        if !self.faults.awaits_replies() {
+            return self.endpoint.message_done(ticket, answer);
+        }
+        if let Some(answer) = self.faults.reply(ticket, answer) {
+            let outcome = answer.outcome.as_deref().map_err(|error| *error);
+            self.endpoint.message_done(answer.ticket, outcome);
+        }
     }
 
     /// Resets the function as the control socket asks.

@@ -20,6 +20,7 @@ pub(super) struct StaleTranslations {
     table: MappingTable<Backing>,
     /// Pages that this table has taken over and not given back, by region.
     pages: BTreeMap<RegionId, u64>,
+    is_passive: bool,
     times_left: Cell<Option<u32>>,
     struck: Cell<u64>,
 }
@@ -30,9 +31,33 @@ impl StaleTranslations {
         Self {
             table: MappingTable::with_max_leaves(MAX_LEAVES),
             pages: BTreeMap::new(),
+            is_passive: false,
             times_left: Cell::new(times),
             struck: Cell::new(0),
         }
+    }
+
+    /// Keeps translations from now on, and uses them only where an injected fault says so.
+    pub(super) fn passive() -> Self {
+        Self {
+            is_passive: true,
+            ..Self::new(Some(0))
+        }
+    }
+
+    /// Whether only injected faults use the translations.
+    pub(super) const fn is_passive(&self) -> bool {
+        self.is_passive
+    }
+
+    /// The old translation of an access, for an injected fault.
+    pub(super) fn translate_for_fault(
+        &self,
+        iova: Iova,
+        len_bytes: u64,
+        access: Access,
+    ) -> Option<Segment<Backing>> {
+        self.table.translate_first(iova, len_bytes, access).ok()
     }
 
     pub(super) const fn times_left(&self) -> Option<u32> {

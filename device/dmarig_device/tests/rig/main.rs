@@ -4,6 +4,7 @@
 mod control;
 mod described_board;
 mod dma;
+mod faults;
 mod front;
 mod hostile_guest;
 mod iommu;

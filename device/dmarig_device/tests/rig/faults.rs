@@ -1,0 +1,9 @@
+//! Each committed rule file with the harm that it does, and the same without it.
+
+mod driver;
+mod interrupts;
+mod memory;
+mod outage;
+mod plan;
+mod registers;
+mod rings;
