@@ -104,6 +104,10 @@ pub enum ViolationKind {
     InFlightAcrossUnmap,
     /// The table knows no such mapping, yet the platform let the message through.
     FallbackSucceeded,
+    /// A descriptor changed while it was the device's.
+    DescriptorChanged,
+    /// A chain of descriptors leads in a circle, too far, or to where no descriptor can be.
+    BadChain,
     /// At unmap or reset a live register still points into what goes away.
     Dangling,
 }

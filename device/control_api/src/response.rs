@@ -461,4 +461,12 @@ dma_status! {
     CompleterAbort = completion::DMA_STATUS_COMPLETER_ABORT;
     /// Answered with poisoned data.
     Poisoned = completion::DMA_STATUS_POISONED;
+    /// A scatter-gather list is wrong, or holds too little.
+    List = completion::DMA_STATUS_LIST;
+    /// A chain of descriptors cannot be followed.
+    Chain = completion::DMA_STATUS_CHAIN;
+    /// An address is not aligned as the device wants it.
+    Alignment = completion::DMA_STATUS_ALIGNMENT;
+    /// A range crosses the device's boundary.
+    Boundary = completion::DMA_STATUS_BOUNDARY;
 }

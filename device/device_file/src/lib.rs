@@ -26,7 +26,9 @@ pub use section::action::{
 };
 pub use section::bar::{Bar, Space};
 pub use section::capabilities::{Ats, Capabilities, Pasid};
-pub use section::dma::{ADDRESS_WIDTHS, CHANNELS, Dma};
+pub use section::dma::{
+    ADDRESS_WIDTHS, BoundaryCrossing, CHANNELS, Dma, MAX_ALIGNMENT, MIN_BOUNDARY, OnViolation,
+};
 pub use section::identity::Identity;
 pub use section::interrupts::{Interrupts, Pin};
 pub use section::pcie::{Pcie, PcieKind};

@@ -3,7 +3,7 @@
 use dmarig_abi::registers::DUT_REGISTER_BAR;
 use endpoint::{
     ChannelId, Endpoint, EndpointEvent, HostQueueFull, LiveReference, MessageError, Moment,
-    PowerState, Progress, Request, Sabotage, Ticket, WorkContext,
+    PowerState, Progress, Request, Sabotage, Tick, Ticket, WorkContext,
 };
 
 use crate::engine::Engine;
@@ -35,7 +35,12 @@ impl Endpoint for Engine {
     }
 
     fn work(&mut self, context: &mut WorkContext<'_>) -> Progress {
+        self.set_now(context.now);
         self.run(&mut context.bus, 1)
+    }
+
+    fn next_tick(&self) -> Option<Tick> {
+        Self::next_tick(self)
     }
 
     fn message_done(&mut self, ticket: Ticket, answer: Result<&[u8], MessageError>) {

@@ -6,19 +6,26 @@
 
 use std::collections::VecDeque;
 
+use dmarig_abi::Iova;
 use dmarig_abi::completion::{DMA_STATUS_ABORTED, DMA_STATUS_NONE, DMA_STATUS_SUCCESS};
-use dmarig_abi::registers::{CH_STATUS_BUSY, CH_STATUS_MESSAGE, RING_ENABLE};
+use dmarig_abi::descriptor::DESCRIPTOR_SIZE_BYTES;
+use dmarig_abi::registers::{CH_STATUS_BUSY, CH_STATUS_MESSAGE};
+use endpoint::Tick;
 
+use crate::address_rules::AddressRules;
 use crate::bus::{DmaBus, MessageError, Ticket};
 use crate::channel_id::ChannelId;
+use crate::entry::{Entry, decode};
 use crate::event::{EndpointEvent, Origin, RequestRecord};
+use crate::fence::Fence;
+use crate::gather::{Gather, Next};
 use crate::interrupt::InterruptUnit;
 use crate::operation::Operation;
+use crate::publish::done;
 use crate::register_file::{RegisterId, RegisterWrite};
 use crate::request::Request;
-use crate::ring::{Ring, has_message};
-use crate::sabotage::SabotagePlan;
-use crate::transfer::{Step, StepContext, Transfer, TransferRanges};
+use crate::ring::Ring;
+use crate::transfer::{Step, StepContext, Transfer};
 
 /// The read-write registers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,6 +36,7 @@ pub(crate) struct ChannelRegisters {
     pub seed: u64,
     pub ring_base: u64,
     pub completion_base: u64,
+    pub index_address: u64,
     pub ring_entries: u32,
     pub ring_tail: u32,
 }
@@ -68,6 +76,27 @@ pub(crate) struct PendingRequest {
     pub epoch: u64,
 }
 
+/// What the transfer under way is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// A request, or a piece of one, or its lists.
+    Request,
+    /// Prefetch: a look at the descriptor at the head.
+    Poll,
+    /// The descriptor at the head.
+    Fetch,
+    /// The next descriptor of a chain.
+    Chain,
+    /// Prefetch: another look at the descriptor that is done.
+    Check,
+    /// Prefetch: giving it back.
+    Release,
+    /// The completion entry.
+    Completion,
+    /// The index behind it.
+    Index,
+}
+
 /// Where a channel reports what has ended.
 #[derive(Debug)]
 pub(crate) struct Outbox<'a> {
@@ -86,7 +115,14 @@ pub(crate) struct Channel {
     pub(crate) pending: Option<PendingRequest>,
     /// The host's requests; only its own channel has any.
     pub(crate) host_queue: VecDeque<(u64, Request)>,
-    current: Option<Transfer>,
+    pub(crate) current: Option<Transfer>,
+    pub(crate) stage: Stage,
+    /// The request under way, where it takes several transfers.
+    pub(crate) gather: Option<Box<Gather>>,
+    /// The fence under way, until it opens.
+    pub(crate) fence: Option<Fence>,
+    /// Requests that have ended or were given up.
+    pub(crate) ended: u64,
     /// Messages of aborted transfers. New work waits for their answers, as it must not overtake the
     /// writes among them.
     orphans: Vec<Ticket>,
@@ -105,6 +141,10 @@ impl Channel {
             pending: None,
             host_queue: VecDeque::new(),
             current: None,
+            stage: Stage::Request,
+            gather: None,
+            fence: None,
+            ended: 0,
             orphans: Vec::new(),
             debt_bytes: 0,
         }
@@ -139,9 +179,10 @@ impl Channel {
             RegisterId::RingBase => registers.ring_base,
             RegisterId::CompletionBase => registers.completion_base,
             RegisterId::RingEntries => u64::from(registers.ring_entries),
-            RegisterId::RingControl => u64::from(self.ring.map_or(0, |_| RING_ENABLE)),
+            RegisterId::IndexAddress => registers.index_address,
+            RegisterId::RingControl => u64::from(self.ring.as_ref().map_or(0, Ring::control)),
             RegisterId::RingTail => u64::from(registers.ring_tail),
-            RegisterId::RingHead => u64::from(self.ring.map_or(0, |ring| ring.head())),
+            RegisterId::RingHead => u64::from(self.ring.as_ref().map_or(0, Ring::head)),
             RegisterId::RingStatus => u64::from(self.ring_status),
             // The doorbell reads zero, and the function's registers are not the channel's.
             _ => 0,
@@ -153,6 +194,7 @@ impl Channel {
         &mut self,
         register: RegisterId,
         write: RegisterWrite<'_>,
+        rules: &AddressRules,
         epoch: u64,
     ) -> Option<RequestRecord> {
         let registers = &mut self.registers;
@@ -161,7 +203,7 @@ impl Channel {
                 return self.ring_command(write.over_u32(0), epoch);
             }
             RegisterId::RingControl if write.covers_first_byte() => {
-                return self.ring_control(write.over_u32(0), epoch);
+                return self.ring_control(write.over_u32(0), rules, epoch);
             }
             RegisterId::RingTail => {
                 self.ring_tail(write.over_u32(self.registers.ring_tail));
@@ -177,6 +219,7 @@ impl Channel {
             RegisterId::Seed => &mut registers.seed,
             RegisterId::RingBase => &mut registers.ring_base,
             RegisterId::CompletionBase => &mut registers.completion_base,
+            RegisterId::IndexAddress => &mut registers.index_address,
             _ => return None,
         };
         *register_64 = write.over(*register_64);
@@ -184,11 +227,35 @@ impl Channel {
     }
 
     /// Whether a turn would not be in vain. Cheap, as every channel is asked all the time.
-    pub(crate) fn has_work(&self) -> bool {
+    pub(crate) fn has_work(&self, now: Tick) -> bool {
         self.current.is_some()
             || self.pending.is_some()
             || !self.host_queue.is_empty()
-            || self.ring.as_ref().is_some_and(Ring::has_descriptor)
+            || (self.ring_status == DMA_STATUS_SUCCESS
+                && self
+                    .ring
+                    .as_ref()
+                    .is_some_and(|ring| ring.has_descriptor(now)))
+    }
+
+    /// When the channel looks at its ring again without being asked to.
+    pub(crate) fn next_tick(&self) -> Option<Tick> {
+        let ring = self.ring.as_ref()?;
+        let polls = self.ring_status == DMA_STATUS_SUCCESS && self.current.is_none();
+        ring.prefetch
+            .filter(|_| polls)
+            .map(|prefetch| prefetch.due())
+    }
+
+    /// Requests that were rung and have not ended.
+    pub(crate) fn backlog(&self) -> u64 {
+        let ring = self.ring.as_ref().map_or(0, Ring::backlog);
+        let in_ring = if self.ring_status == DMA_STATUS_SUCCESS {
+            ring
+        } else {
+            0
+        };
+        in_ring + u64::from(self.is_busy())
     }
 
     /// Works until nothing is left to do without an event, or the turn is used up.
@@ -197,10 +264,15 @@ impl Channel {
         ctx: &mut StepContext<'_, B>,
         outbox: &mut Outbox<'_>,
     ) {
-        while ctx.budget_bytes > 0 {
-            let Some(mut transfer) = self.take_work(ctx.bus.mapping_epoch()) else {
+        // The engine opens a fence; a channel that has come to one has no more to do in this turn.
+        while ctx.budget_bytes > 0 && self.fence.is_none() {
+            let Some(mut transfer) = self.take_work(ctx) else {
                 return;
             };
+            if self.fence.is_some() {
+                self.current = Some(transfer);
+                return;
+            }
             let step = transfer.step(ctx);
             if transfer.takes_early_interrupt() {
                 let is_asked = self.wants_interrupt(&transfer);
@@ -241,53 +313,88 @@ impl Channel {
 
     /// Ends all work, and brings every register to its state after power-on.
     pub(crate) fn reset(&mut self, epoch: u64, events: &mut Vec<EndpointEvent>) {
-        let abort = |transfer: Transfer| transfer.abort(DMA_STATUS_ABORTED, epoch);
+        let dropped = self.backlog();
         let mut records = Vec::new();
-        if let Some((record, unanswered)) = self.current.take().map(abort) {
-            records.push(record);
-            self.orphans.extend(unanswered);
-        }
+        records.extend(self.abort_current(DMA_STATUS_ABORTED, epoch));
+        let abort = |origin, request, epoch_at_issue| {
+            let transfer = Transfer::new(self.id, origin, request, epoch_at_issue);
+            transfer.abort(DMA_STATUS_ABORTED, epoch).0
+        };
         if let Some(pending) = self.pending.take() {
-            let transfer = Transfer::new(self.id, Origin::Register, pending.request, pending.epoch);
-            records.push(abort(transfer).0);
+            records.push(abort(Origin::Register, pending.request, pending.epoch));
         }
         for (id, request) in std::mem::take(&mut self.host_queue) {
-            let transfer = Transfer::new(self.id, Origin::Host { id }, request, epoch);
-            records.push(abort(transfer).0);
+            records.push(abort(Origin::Host { id }, request, epoch));
         }
         events.extend(records.into_iter().map(done));
         let orphans = std::mem::take(&mut self.orphans);
         *self = Self {
             orphans,
+            ended: self.ended + dropped,
             ..Self::new(self.id)
         };
     }
 
-    /// Ends what the ring has under way.
+    /// Ends what the ring has under way, and gives up what it has not begun.
     pub(crate) fn abort_ring_work(&mut self, status: u16, epoch: u64) -> Option<RequestRecord> {
-        let is_rings = |transfer: &mut Transfer| {
-            !matches!(transfer.origin(), Origin::Register | Origin::Host { .. })
-        };
-        let transfer = self.current.take_if(is_rings)?;
-        let (record, unanswered) = transfer.abort(status, epoch);
-        self.orphans.extend(unanswered);
-        Some(record)
+        if let Some(ring) = &self.ring {
+            self.ended += ring.backlog();
+        }
+        let origin = self.current.as_ref()?.origin();
+        if matches!(origin, Origin::Register | Origin::Host { .. }) {
+            return None;
+        }
+        self.abort_current(status, epoch)
     }
 
-    /// The ranges of the guest's or host's request under way and of the one that is latched. The
-    /// ring's own accesses lie in the rings.
-    pub(crate) fn requests_under_way(&self) -> impl Iterator<Item = TransferRanges> {
-        let is_request = |transfer: &&Transfer| {
-            matches!(
-                transfer.origin(),
-                Origin::Register | Origin::Ring { .. } | Origin::Host { .. }
-            )
+    /// Ends the transfer under way, and the request that it is a piece of.
+    fn abort_current(&mut self, status: u16, epoch: u64) -> Option<RequestRecord> {
+        self.fence = None;
+        let (record, unanswered) = self.current.take()?.abort(status, epoch);
+        self.orphans.extend(unanswered);
+        Some(match self.gather.take() {
+            Some(gather) => gather.abort(record),
+            None => record,
+        })
+    }
+
+    /// What the request under way and the one that is latched may still access. The ring's own
+    /// accesses lie in the rings; what a descriptor leads to is told as well.
+    pub(crate) fn requests_under_way(&self, found: &mut impl FnMut(&'static str, Iova, u64)) {
+        let mut note = |transfer: &Transfer| {
+            let ranges = transfer.ranges();
+            let sides = [
+                ("CH_SOURCE", ranges.source),
+                ("CH_DESTINATION", ranges.destination),
+            ];
+            for (register, start) in sides {
+                if let Some(start) = start {
+                    found(register, start, ranges.len_bytes);
+                }
+            }
         };
-        let current = self.current.as_ref().filter(is_request);
-        let pending = self.pending.map(|pending| {
-            Transfer::new(self.id, Origin::Register, pending.request, pending.epoch).ranges()
-        });
-        current.map(Transfer::ranges).into_iter().chain(pending)
+        let is_request = |transfer: &&Transfer| !transfer.origin().is_upkeep();
+        if self.gather.is_none()
+            && let Some(current) = self.current.as_ref().filter(is_request)
+        {
+            note(current);
+        }
+        if let Some(PendingRequest { request, epoch }) = self.pending {
+            note(&Transfer::new(self.id, Origin::Register, request, epoch));
+        }
+        if let Some(gather) = &self.gather {
+            gather.live(found);
+        }
+        let Some(ring) = &self.ring else { return };
+        if let Some(next) = ring.entry.as_ref().and_then(Entry::next) {
+            found("chained descriptor", next, DESCRIPTOR_SIZE_BYTES as u64);
+        }
+        if let Some(seen) = ring.prefetch.and_then(|prefetch| prefetch.seen) {
+            let seen = decode(&seen);
+            let origin = Origin::Ring { index: ring.head() };
+            let gather = Gather::new(self.id, origin, seen, 0);
+            gather.live(found);
+        }
     }
 
     fn status_register(&self) -> u32 {
@@ -301,138 +408,75 @@ impl Channel {
     }
 
     /// The transfer under way, else the next one.
-    fn take_work(&mut self, epoch: u64) -> Option<Transfer> {
+    fn take_work<B: DmaBus>(&mut self, ctx: &StepContext<'_, B>) -> Option<Transfer> {
         if let Some(current) = self.current.take() {
             return Some(current);
         }
         if !self.orphans.is_empty() {
             return None;
         }
+        let now_epoch = ctx.bus.mapping_epoch();
         if let Some(PendingRequest { request, epoch }) = self.pending.take() {
-            return Some(Transfer::new(self.id, Origin::Register, request, epoch));
+            return Some(self.begin(Origin::Register, request, epoch, ctx.rules));
         }
         if let Some((id, request)) = self.host_queue.pop_front() {
-            return Some(Transfer::new(self.id, Origin::Host { id }, request, epoch));
+            return Some(self.begin(Origin::Host { id }, request, now_epoch, ctx.rules));
         }
         if self.ring_status != DMA_STATUS_SUCCESS {
             return None;
         }
-        let (index, request) = self.ring.as_ref()?.next_descriptor()?;
-        Some(Transfer::internal(
+        let ring = self.ring.as_ref()?;
+        if !ring.has_descriptor(ctx.now) {
+            return None;
+        }
+        let is_first_look = ring
+            .prefetch
+            .is_some_and(|prefetch| prefetch.seen.is_none());
+        let (index, request) = (ring.head(), ring.fetch());
+        self.stage = if is_first_look {
+            Stage::Poll
+        } else {
+            Stage::Fetch
+        };
+        Some(self.fetch(index, request, now_epoch))
+    }
+
+    /// The first transfer of a request.
+    pub(crate) fn begin(
+        &mut self,
+        origin: Origin,
+        request: Request,
+        epoch: u64,
+        rules: &AddressRules,
+    ) -> Transfer {
+        self.stage = Stage::Request;
+        self.gather = None;
+        if !Gather::is_needed(&request, origin, rules) {
+            let transfer = Transfer::new(self.id, origin, request, epoch);
+            self.fence = transfer.is_fence_of_all().then_some(Fence::Reached);
+            return transfer;
+        }
+        let mut gather = Gather::new(self.id, origin, request, epoch);
+        match gather.next(rules) {
+            Next::Transfer(transfer) => {
+                self.gather = Some(Box::new(gather));
+                transfer
+            }
+            Next::Ended(record) => {
+                let transfer = Transfer::new(self.id, origin, request, epoch);
+                transfer.refused(record.status)
+            }
+        }
+    }
+
+    /// The transfer that fetches a descriptor.
+    pub(crate) fn fetch(&self, index: u32, request: Request, epoch: u64) -> Transfer {
+        Transfer::internal(
             self.id,
             Origin::DescriptorFetch { index },
             request,
             Operation::FetchDescriptor { bytes: [0; 64] },
             epoch,
-        ))
+        )
     }
-
-    /// Publishes a transfer that is over, in the order that the driver relies on.
-    fn finish<B: DmaBus>(
-        &mut self,
-        transfer: Transfer,
-        ctx: &mut StepContext<'_, B>,
-        outbox: &mut Outbox<'_>,
-    ) {
-        let epoch = ctx.bus.mapping_epoch();
-        let is_asked = self.wants_interrupt(&transfer) && !transfer.has_interrupted();
-        let (record, operation) = transfer.finish(epoch);
-        let is_success = record.status == DMA_STATUS_SUCCESS;
-        let status = record.status;
-        match record.origin {
-            Origin::Register => {
-                self.publish_result(&record);
-                outbox.events.push(done(record));
-                outbox.request_ended(self.id, is_asked, ctx.sabotage);
-            }
-            Origin::Host { .. } => outbox.events.push(done(record)),
-            Origin::Ring { .. } => {
-                self.current = self.completion_transfer(&record, epoch);
-                outbox.events.push(done(record));
-            }
-            Origin::DescriptorFetch { index } if is_success => {
-                outbox.events.push(done(record));
-                self.current = self.descriptor_transfer(index, &operation, epoch);
-            }
-            Origin::CompletionEntry { .. } if is_success => {
-                outbox.events.push(done(record));
-                if let Some(ring) = &mut self.ring {
-                    ring.completion_written();
-                    outbox.request_ended(self.id, is_asked, ctx.sabotage);
-                }
-            }
-            Origin::DescriptorFetch { .. } | Origin::CompletionEntry { .. } => {
-                outbox.events.push(done(record));
-                self.ring_status = status;
-                // The driver waits for an entry that will not come, so it is told in any case.
-                outbox.request_ended(self.id, true, ctx.sabotage);
-            }
-        }
-    }
-
-    /// Whether the driver asked for an interrupt at the end of this transfer.
-    fn wants_interrupt(&self, transfer: &Transfer) -> bool {
-        match transfer.origin() {
-            Origin::CompletionEntry { .. } => {
-                self.ring.as_ref().is_some_and(|ring| ring.wants_interrupt)
-            }
-            _ => transfer.wants_interrupt(),
-        }
-    }
-
-    fn publish_result(&mut self, record: &RequestRecord) {
-        self.result = RegisterResult {
-            status: record.status,
-            has_message: has_message(record.path),
-            crc32c: record.crc32c,
-            expected: record.expected,
-            seen: record.seen,
-            mismatch_offset: record.mismatch_offset.unwrap_or(u64::MAX),
-            done_bytes: record.done_bytes,
-            epoch: record.epoch_at_issue,
-        };
-    }
-
-    fn descriptor_transfer(
-        &mut self,
-        index: u32,
-        fetched: &Operation,
-        epoch: u64,
-    ) -> Option<Transfer> {
-        let Operation::FetchDescriptor { bytes } = fetched else {
-            return None;
-        };
-        let request = self.ring.as_mut()?.take_descriptor(bytes);
-        Some(Transfer::new(
-            self.id,
-            Origin::Ring { index },
-            request,
-            epoch,
-        ))
-    }
-
-    fn completion_transfer(&self, record: &RequestRecord, epoch: u64) -> Option<Transfer> {
-        let (index, request, bytes) = self.ring.as_ref()?.completion(record);
-        Some(Transfer::internal(
-            self.id,
-            Origin::CompletionEntry { index },
-            request,
-            Operation::StoreCompletion { bytes },
-            epoch,
-        ))
-    }
-}
-
-impl Outbox<'_> {
-    fn request_ended(&mut self, channel: ChannelId, is_asked: bool, sabotage: &mut SabotagePlan) {
-        let is_asked = is_asked && !sabotage.takes_interrupt();
-        if let Some(vector) = self.interrupts.request_ended(channel, is_asked) {
-            self.events.push(EndpointEvent::Interrupt { vector });
-        }
-    }
-}
-
-/// A record as an event.
-pub(crate) fn done(record: RequestRecord) -> EndpointEvent {
-    EndpointEvent::RequestDone(Box::new(record))
 }

@@ -10,10 +10,11 @@ use dmarig_abi::completion::{
 };
 use dmarig_abi::registers::RING_ENABLE;
 
+use crate::address_rules::AddressRules;
 use crate::channel::{Channel, PendingRequest};
 use crate::event::{Origin, RequestRecord};
 use crate::request::Request;
-use crate::ring::Ring;
+use crate::ring::{Ring, RingRegisters};
 use crate::transfer::Transfer;
 
 impl Channel {
@@ -29,6 +30,7 @@ impl Channel {
             destination: Iova::new(self.registers.destination),
             length_bytes: self.registers.length_bytes,
             seed: self.registers.seed,
+            ..Request::default()
         };
         if self.is_busy() {
             let refused = Transfer::new(self.id(), Origin::Register, request, epoch);
@@ -42,19 +44,30 @@ impl Channel {
 
     /// Ring mode: enables the ring from its registers, or disables it. Either ends what the ring has
     /// under way, without a completion entry; the record is returned.
-    pub(crate) fn ring_control(&mut self, control: u32, epoch: u64) -> Option<RequestRecord> {
+    pub(crate) fn ring_control(
+        &mut self,
+        control: u32,
+        rules: &AddressRules,
+        epoch: u64,
+    ) -> Option<RequestRecord> {
         let aborted = self.abort_ring_work(DMA_STATUS_ABORTED, epoch);
         self.registers.ring_tail = 0;
         self.ring = None;
         if control & RING_ENABLE != 0 {
-            let registers = &self.registers;
-            let ring = Ring::try_new(
-                registers.ring_base,
-                registers.completion_base,
-                registers.ring_entries,
-            );
-            self.ring_status = ring.err().unwrap_or(DMA_STATUS_SUCCESS);
-            self.ring = ring.ok();
+            let registers = RingRegisters {
+                base: self.registers.ring_base,
+                completion_base: self.registers.completion_base,
+                index_address: self.registers.index_address,
+                entries: self.registers.ring_entries,
+                control,
+            };
+            match Ring::try_new(&registers, rules) {
+                Ok(ring) => {
+                    self.ring_status = DMA_STATUS_SUCCESS;
+                    self.ring = Some(ring);
+                }
+                Err(status) => self.ring_status = status,
+            }
         }
         aborted
     }

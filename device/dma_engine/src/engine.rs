@@ -6,11 +6,13 @@ use dmarig_abi::registers::{
 };
 use endpoint::{
     ChannelId, EndpointEvent, HostQueueFull, LiveReference, MessageError, PowerState, Request,
-    Sabotage, Ticket,
+    Sabotage, Tick, Ticket,
 };
 
-use crate::channel::{Channel, done};
+use crate::address_rules::AddressRules;
+use crate::channel::Channel;
 use crate::interrupt::InterruptUnit;
+use crate::publish::done;
 use crate::register_file::{RegisterId, RegisterWrite, pieces};
 use crate::sabotage::SabotagePlan;
 use crate::transfer::Scratch;
@@ -33,15 +35,15 @@ const CHANNELS_DEFAULT: u8 = DUT_CHANNELS as u8;
 pub struct EngineConfig {
     /// Channels with registers, 1 to `DUT_MAX_CHANNELS`.
     pub channels: u8,
-    /// Address bits that the device drives, 24 to 64; a range beyond ends with `DMA_STATUS_ADDRESS`.
-    pub address_width_bits: u8,
+    /// Which addresses the device can use; its width is 24 bits or more.
+    pub addresses: AddressRules,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
             channels: CHANNELS_DEFAULT,
-            address_width_bits: 64,
+            addresses: AddressRules::default(),
         }
     }
 }
@@ -59,6 +61,9 @@ pub struct Engine {
     pub(crate) is_bus_master: bool,
     pub(crate) power_state: PowerState,
     last_host_id: u64,
+    pub(crate) last_fence: u64,
+    /// The time, as it was told last.
+    pub(crate) now: Tick,
     pub(crate) sabotage: SabotagePlan,
     pub(crate) scratch: Scratch,
     pub(crate) events: Vec<EndpointEvent>,
@@ -71,7 +76,7 @@ impl Engine {
         let max_channels = u8::try_from(DUT_MAX_CHANNELS).unwrap_or(u8::MAX);
         let config = EngineConfig {
             channels: config.channels.clamp(1, max_channels),
-            address_width_bits: config.address_width_bits.clamp(24, 64),
+            addresses: config.addresses.in_range(),
         };
         let ids = (0..=config.channels).map(ChannelId::new);
         Self {
@@ -83,6 +88,8 @@ impl Engine {
             is_bus_master: false,
             power_state: PowerState::D0,
             last_host_id: 0,
+            last_fence: 0,
+            now: Tick::ZERO,
             sabotage: SabotagePlan::default(),
             scratch: Scratch::new(),
             events: Vec::new(),
@@ -126,7 +133,8 @@ impl Engine {
                 self.write_register(piece.register, write, mapping_epoch);
                 continue;
             };
-            let record = channel.write_register(piece.register, write, mapping_epoch);
+            let rules = &self.config.addresses;
+            let record = channel.write_register(piece.register, write, rules, mapping_epoch);
             // A guest that rings without end must not fill memory with refusals.
             if let Some(record) = record.filter(|_| self.events.len() < EVENTS_MAX) {
                 self.events.push(done(record));
@@ -154,6 +162,19 @@ impl Engine {
     /// Tells the engine the function's power state.
     pub fn set_power_state(&mut self, state: PowerState) {
         self.power_state = state;
+    }
+
+    /// Tells the engine the time, for rings that it polls.
+    pub fn set_now(&mut self, now: Tick) {
+        self.now = now;
+    }
+
+    /// When the engine is to run again although nothing happens: the next look at a ring that it polls.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Tick> {
+        let is_on = self.is_bus_master && self.power_state == PowerState::D0;
+        let ticks = self.channels.iter().filter_map(Channel::next_tick);
+        ticks.min().filter(|_| is_on)
     }
 
     /// Sets a sabotage that acts `times` times, or takes it away.
@@ -227,7 +248,7 @@ impl Engine {
             RegisterId::Version => u64::from(DUT_VERSION_VALUE),
             RegisterId::Capabilities => u64::from(u16::from_le_bytes([
                 self.config.channels,
-                self.config.address_width_bits,
+                self.config.addresses.width_bits,
             ])),
             RegisterId::Scratch => u64::from(self.register_scratch),
             RegisterId::InterruptCause => self.interrupts.cause() & LOW_HALF,

@@ -7,13 +7,19 @@
 //! nothing. The device process sees it as an [`endpoint::Endpoint`], whose words it speaks.
 #![forbid(unsafe_code)]
 
+mod address_rules;
 mod as_endpoint;
 mod channel;
 mod doorbell;
 pub mod engine;
+mod entry;
+mod fence;
+mod gather;
 mod interrupt;
 mod live;
 mod operation;
+mod prefetch;
+mod publish;
 mod register_file;
 mod requester;
 mod ring;
@@ -23,10 +29,12 @@ pub mod tlp;
 mod transfer;
 mod turn;
 
+pub use address_rules::{AddressRules, Breach, Crossing};
 pub use endpoint::{
-    AccessPath, BusFault, BusFaultKind, ChannelId, Direction, DmaBus, EndpointEvent, Fallback,
-    HostQueueFull, LiveReference, MESSAGE_MAX_SIZE_BYTES, MessageError, MsixVector, Origin,
-    PowerState, Progress, Request, RequestMode, RequestRecord, Sabotage, SubmitError, Ticket,
+    AccessPath, BusFault, BusFaultKind, ChannelId, Direction, DmaBus, EndpointEvent, Extent,
+    Fallback, Finding, FindingKind, HostQueueFull, LiveReference, MESSAGE_MAX_SIZE_BYTES,
+    MessageError, MsixVector, Origin, PowerState, Progress, Request, RequestMode, RequestRecord,
+    RequestRuns, Sabotage, SubmitError, Tick, Ticket,
 };
 pub use engine::{Engine, EngineConfig};
 pub use requester::{DmaDone, DmaJob, DmaQueueFull, DmaRequester};

@@ -5,6 +5,7 @@
 use endpoint::LiveReference;
 
 use crate::channel::Channel;
+use crate::ring::Ring;
 
 impl Channel {
     /// Hands every live reference of the channel to `found`.
@@ -17,18 +18,9 @@ impl Channel {
                 len_bytes,
             });
         };
-        if let Some(ring) = &self.ring {
-            let [descriptors, completions] = ring.ranges();
-            note("CH_RING_BASE", descriptors.0, descriptors.1);
-            note("CH_COMPLETION_BASE", completions.0, completions.1);
+        for (register, start, len_bytes) in self.ring.iter().flat_map(Ring::ranges) {
+            note(register, start, len_bytes);
         }
-        for request in self.requests_under_way() {
-            if let Some(source) = request.source {
-                note("CH_SOURCE", source, request.len_bytes);
-            }
-            if let Some(destination) = request.destination {
-                note("CH_DESTINATION", destination, request.len_bytes);
-            }
-        }
+        self.requests_under_way(&mut note);
     }
 }

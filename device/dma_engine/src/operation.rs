@@ -2,8 +2,8 @@
 
 use dmarig_abi::completion::{COMPLETION_SIZE_BYTES, DMA_STATUS_OPCODE};
 use dmarig_abi::descriptor::{
-    DESCRIPTOR_SIZE_BYTES, DMA_OP_COPY, DMA_OP_CRC, DMA_OP_FILL, DMA_OP_NOP, DMA_OP_VERIFY_PATTERN,
-    DMA_OP_WRITE_PATTERN,
+    DESCRIPTOR_SIZE_BYTES, DMA_OP_COPY, DMA_OP_CRC, DMA_OP_FENCE, DMA_OP_FILL, DMA_OP_INTERRUPT,
+    DMA_OP_NOP, DMA_OP_VERIFY_PATTERN, DMA_OP_WRITE_PATTERN, FENCE_ALL_CHANNELS, FENCE_CHANNEL,
 };
 use dmarig_abi::pattern::fill_pattern;
 
@@ -13,11 +13,16 @@ use crate::request::Request;
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
     Nop,
+    /// Nothing moves, but not before all other channels are far enough.
+    FenceAll,
+    /// `position`: where in the pattern the request's first byte lies.
     WritePattern {
         seed: u64,
+        position: u64,
     },
     VerifyPattern {
         seed: u64,
+        position: u64,
     },
     Crc,
     Copy,
@@ -54,9 +59,17 @@ impl Operation {
     /// Decodes a request's operation code; an unknown one is `DMA_STATUS_OPCODE`.
     pub(crate) fn decode(request: &Request) -> Result<Self, u16> {
         Ok(match request.opcode {
-            DMA_OP_NOP => Self::Nop,
-            DMA_OP_WRITE_PATTERN => Self::WritePattern { seed: request.seed },
-            DMA_OP_VERIFY_PATTERN => Self::VerifyPattern { seed: request.seed },
+            DMA_OP_NOP | DMA_OP_INTERRUPT => Self::Nop,
+            DMA_OP_FENCE if request.seed == FENCE_CHANNEL => Self::Nop,
+            DMA_OP_FENCE if request.seed == FENCE_ALL_CHANNELS => Self::FenceAll,
+            DMA_OP_WRITE_PATTERN => Self::WritePattern {
+                seed: request.seed,
+                position: 0,
+            },
+            DMA_OP_VERIFY_PATTERN => Self::VerifyPattern {
+                seed: request.seed,
+                position: 0,
+            },
             DMA_OP_CRC => Self::Crc,
             DMA_OP_COPY => Self::Copy,
             DMA_OP_FILL => Self::Fill {
@@ -64,6 +77,18 @@ impl Operation {
             },
             _ => return Err(DMA_STATUS_OPCODE),
         })
+    }
+
+    /// Whether bytes move at all.
+    pub(crate) fn moves(&self) -> bool {
+        !matches!(self, Self::Nop | Self::FenceAll)
+    }
+
+    /// Makes the request a piece of a longer one: its first byte is byte `position` of that.
+    pub(crate) fn start_at(&mut self, start: u64) {
+        if let Self::WritePattern { position, .. } | Self::VerifyPattern { position, .. } = self {
+            *position = start;
+        }
     }
 
     /// Whether memory is read at the request's source.
@@ -93,7 +118,7 @@ impl Operation {
     /// Makes the bytes to write at `offset`; a copy has them already.
     pub(crate) fn generate(&self, offset: u64, data: &mut [u8]) {
         match self {
-            Self::WritePattern { seed } => fill_pattern(*seed, offset, data),
+            Self::WritePattern { seed, position } => fill_pattern(*seed, position + offset, data),
             Self::Fill { byte } => data.fill(*byte),
             Self::StoreCompletion { bytes } => continue_at(bytes, offset, data),
             Self::WriteBytes { bytes } => continue_at(bytes, offset, data),
@@ -109,10 +134,10 @@ impl Operation {
         expected: &mut [u8],
     ) -> Option<Mismatch> {
         match self {
-            Self::VerifyPattern { seed } => {
+            Self::VerifyPattern { seed, position } => {
                 let expected = &mut expected[..data.len()];
-                fill_pattern(*seed, offset, expected);
-                first_difference(offset, expected, data)
+                fill_pattern(*seed, *position + offset, expected);
+                first_difference(*position + offset, expected, data)
             }
             Self::FetchDescriptor { bytes } => {
                 overwrite(bytes, offset, data);

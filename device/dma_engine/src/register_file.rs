@@ -40,6 +40,7 @@ pub(crate) enum RegisterId {
     RingTail,
     RingHead,
     RingStatus,
+    IndexAddress,
 }
 
 type Row = (u64, u8, RegisterId);
@@ -86,6 +87,7 @@ const CHANNEL_REGISTERS: &[Row] = &[
     (abi::CH_RING_TAIL, 4, RegisterId::RingTail),
     (abi::CH_RING_HEAD, 4, RegisterId::RingHead),
     (abi::CH_RING_STATUS, 4, RegisterId::RingStatus),
+    (abi::CH_INDEX_ADDRESS, 8, RegisterId::IndexAddress),
 ];
 
 /// The part of an access that falls on one register.

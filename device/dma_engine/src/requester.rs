@@ -17,6 +17,7 @@ use endpoint::{
 };
 use thiserror::Error;
 
+use crate::address_rules::AddressRules;
 use crate::sabotage::SabotagePlan;
 use crate::transfer::{Scratch, StepContext};
 use crate::turn::SLICE_BUDGET_BYTES;
@@ -76,7 +77,7 @@ pub struct DmaRequester {
     lanes: Vec<Lane>,
     turn: usize,
     last_id: u64,
-    last_address: u64,
+    rules: AddressRules,
     is_bus_master: bool,
     power_state: PowerState,
     sabotage: SabotagePlan,
@@ -95,7 +96,7 @@ impl DmaRequester {
             lanes: lanes.collect(),
             turn: 0,
             last_id: 0,
-            last_address: u64::MAX >> (64 - address_width_bits.clamp(1, 64)),
+            rules: AddressRules::of_width(address_width_bits),
             is_bus_master: false,
             power_state: PowerState::D0,
             sabotage: SabotagePlan::default(),
@@ -165,7 +166,8 @@ impl DmaRequester {
                 scratch: &mut self.scratch,
                 sabotage: &mut self.sabotage,
                 gate,
-                last_address: self.last_address,
+                rules: &self.rules,
+                now: context.now,
                 budget_bytes: SLICE_BUDGET_BYTES,
             };
             let (has_worked, ended) = lane.run(&mut step);

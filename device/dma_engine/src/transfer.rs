@@ -10,10 +10,13 @@ mod message_path;
 
 use dmarig_abi::Iova;
 use dmarig_abi::completion::{
-    DMA_STATUS_ADDRESS, DMA_STATUS_LENGTH, DMA_STATUS_MISMATCH, DMA_STATUS_NONE, DMA_STATUS_OPCODE,
+    DMA_STATUS_LENGTH, DMA_STATUS_MISMATCH, DMA_STATUS_NONE, DMA_STATUS_OPCODE,
     DMA_STATUS_PERMISSION, DMA_STATUS_SUCCESS, DMA_STATUS_UNMAPPED,
 };
 
+use endpoint::Tick;
+
+use crate::address_rules::AddressRules;
 use crate::bus::{
     BusFault, BusFaultKind, Direction, DmaBus, InterruptOrder, MessageError, RequestStart, Ticket,
 };
@@ -57,8 +60,10 @@ pub(crate) struct StepContext<'a, B> {
     pub sabotage: &'a mut SabotagePlan,
     /// Why the function may do no DMA now, as a status.
     pub gate: Result<(), u16>,
-    /// The highest address that the device drives.
-    pub last_address: u64,
+    /// Which addresses the device can use.
+    pub rules: &'a AddressRules,
+    /// The time.
+    pub now: Tick,
     /// What is left of the turn; below zero where the last access was larger than that.
     pub budget_bytes: i64,
 }
@@ -89,7 +94,18 @@ pub(crate) struct TransferRanges {
     pub len_bytes: u64,
 }
 
-/// One request under way.
+/// What a transfer that is a piece of a request goes on from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// Where in the request the piece begins, in bytes.
+    pub position: u64,
+    /// CRC-32C of the pieces before it.
+    pub crc32c: u32,
+    /// Whether the request ends with it.
+    pub is_last: bool,
+}
+
+/// One request under way, or a piece of one.
 #[derive(Debug)]
 pub(crate) struct Transfer {
     record: RequestRecord,
@@ -103,6 +119,8 @@ pub(crate) struct Transfer {
     /// The status with which the transfer ends before its length is reached.
     ending: Option<u16>,
     is_checked: bool,
+    /// For a piece of a request: its addresses have been checked, and whether it is the last.
+    part: Option<Part>,
     interrupt_order: InterruptOrder,
     has_interrupted: bool,
 }
@@ -114,7 +132,10 @@ impl Transfer {
             Ok(operation) => (operation, None),
             Err(status) => (Operation::Nop, Some(status)),
         };
-        let mode = request.mode();
+        let mode = match origin {
+            Origin::Ring { .. } => request.mode_in_ring(),
+            _ => request.mode(),
+        };
         let ending = unknown.or(mode.is_none().then_some(DMA_STATUS_OPCODE));
         let mut transfer = Self::internal(channel, origin, request, operation, epoch);
         transfer.mode = mode.unwrap_or(RequestMode::Probe);
@@ -145,14 +166,16 @@ impl Transfer {
             seen: 0,
             fault_iova: None,
             fallback: None,
+            runs: None,
             epoch_at_issue: epoch,
             epoch_at_completion: epoch,
         };
         Self {
             record,
-            length_bytes: match operation {
-                Operation::Nop => 0,
-                _ => request.length_bytes,
+            length_bytes: if operation.moves() {
+                request.length_bytes
+            } else {
+                0
             },
             operation,
             mode: RequestMode::Mapped,
@@ -160,9 +183,29 @@ impl Transfer {
             pipeline: Pipeline::default(),
             ending: None,
             is_checked: false,
+            part: None,
             interrupt_order: InterruptOrder::Last,
             has_interrupted: false,
         }
+    }
+
+    /// The same as a piece of a longer request.
+    pub(crate) fn into_part(mut self, part: Part) -> Self {
+        self.operation.start_at(part.position);
+        self.record.crc32c = part.crc32c;
+        self.part = Some(part);
+        self
+    }
+
+    /// The same, but it ends with this status before anything is moved.
+    pub(crate) fn refused(mut self, status: u16) -> Self {
+        self.ending = self.ending.or(Some(status));
+        self
+    }
+
+    /// Whether the transfer waits for the other channels.
+    pub(crate) fn is_fence_of_all(&self) -> bool {
+        self.ending.is_none() && matches!(self.operation, Operation::FenceAll)
     }
 
     /// What the transfer may still access.
@@ -289,10 +332,10 @@ impl Transfer {
             return;
         }
         ctx.spend(0);
-        if !matches!(self.record.origin, Origin::CompletionEntry { .. }) {
+        if !self.record.origin.is_publication() {
             ctx.sabotage.release(self.record.channel, ctx.bus);
         }
-        if self.ending.is_some() || matches!(self.operation, Operation::Nop) {
+        if self.ending.is_some() || !self.operation.moves() {
             return;
         }
         let status = if let Err(status) = ctx.gate {
@@ -300,13 +343,19 @@ impl Transfer {
         } else if self.length_bytes == 0 {
             DMA_STATUS_LENGTH
         } else {
-            let ranges = [self.record.source, self.record.destination];
-            let last = |start: Iova| start.raw().checked_add(self.length_bytes - 1);
-            let outside = |start: &Iova| last(*start).is_none_or(|last| last > ctx.last_address);
-            if !ranges.iter().flatten().any(outside) {
-                return self.announce(ctx);
+            let is_own = self.part.is_some() || self.record.origin.is_upkeep();
+            let starts = [self.record.source, self.record.destination];
+            let refusal = starts.into_iter().flatten().find_map(|start| {
+                if is_own {
+                    ctx.rules.refusal_of_width(start, self.length_bytes)
+                } else {
+                    ctx.rules.refusal(start, self.length_bytes)
+                }
+            });
+            match refusal {
+                None => return self.announce(ctx),
+                Some(status) => status,
             }
-            DMA_STATUS_ADDRESS
         };
         self.ending = Some(status);
     }
@@ -395,7 +444,8 @@ impl Transfer {
         if self.record.origin.is_upkeep() {
             return WriteAction::Make;
         }
-        let is_last = offset + len as u64 == self.length_bytes;
+        let is_last =
+            offset + len as u64 == self.length_bytes && self.part.is_none_or(|part| part.is_last);
         ctx.sabotage.action(is_last)
     }
 

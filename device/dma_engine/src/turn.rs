@@ -43,10 +43,13 @@ impl Engine {
     fn run_turn(&mut self, bus: &mut impl DmaBus) -> i64 {
         let turn = self.turn;
         self.turn = (turn + 1) % self.channels.len();
+        if self.waits_at_fence(turn) {
+            return 0;
+        }
         let Some(channel) = self.channels.get_mut(turn) else {
             return 0;
         };
-        if !channel.has_work() {
+        if !channel.has_work(self.now) {
             channel.debt_bytes = 0;
             return 0;
         }
@@ -64,7 +67,8 @@ impl Engine {
                 (PowerState::D0, false) => Err(DMA_STATUS_BUS_MASTER_OFF),
                 (PowerState::D0, true) => Ok(()),
             },
-            last_address: u64::MAX >> (64 - self.config.address_width_bits),
+            rules: &self.config.addresses,
+            now: self.now,
             budget_bytes,
         };
         let mut outbox = Outbox {

@@ -183,7 +183,7 @@ fn range_beyond_the_address_width_is_refused() {
     let mut rig = rig_with_pages(1);
     rig.engine = dma_engine::Engine::new(dma_engine::EngineConfig {
         channels: 1,
-        address_width_bits: 32,
+        addresses: dma_engine::AddressRules::of_width(32),
     });
     rig.engine.set_bus_master(true);
     rig.bus.default_permit = Permit::ReadWrite;

@@ -7,7 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const COMPLETION_SIZE_BYTES: usize = 64;
 
 /// Completion entry flag: the phase bit. It is 1 in the first pass over the ring, 0 in the second,
-/// and so on; a zeroed ring holds no valid entry.
+/// and so on; a zeroed ring holds no valid entry. Always 0 in a ring of index mode.
 pub const COMPLETION_FLAG_PHASE: u16 = 1;
 /// Completion entry flag: at least one access went by message DMA.
 pub const COMPLETION_FLAG_MESSAGE: u16 = 2;
@@ -48,6 +48,14 @@ pub const DMA_STATUS_UNSUPPORTED_REQUEST: u16 = 15;
 pub const DMA_STATUS_COMPLETER_ABORT: u16 = 16;
 /// A read was answered with poisoned data, which the device threw away.
 pub const DMA_STATUS_POISONED: u16 = 17;
+/// A scatter-gather list has no or too many elements, is not aligned, or holds fewer bytes than asked for.
+pub const DMA_STATUS_LIST: u16 = 18;
+/// A chain leads to a descriptor that is not aligned or has been done already, or is too long.
+pub const DMA_STATUS_CHAIN: u16 = 19;
+/// An address is not a multiple of the device's alignment.
+pub const DMA_STATUS_ALIGNMENT: u16 = 20;
+/// A range crosses the device's boundary, and the device refuses that.
+pub const DMA_STATUS_BOUNDARY: u16 = 21;
 
 /// One completion entry, 64 bytes, written in one access, before the vector is raised.
 #[derive(
@@ -75,8 +83,13 @@ pub struct CompletionEntry {
     pub reserved0: [u8; 6],
     /// The function's mapping epoch when the request was issued.
     pub epoch: u64,
+    /// Descriptors of the chain that were done after the ring's own. Tag and `done_bytes` are those of the
+    /// whole chain, all else is the last one's.
+    pub chained: u32,
     /// Zero.
-    pub reserved1: [u64; 2],
+    pub reserved1: u32,
+    /// Zero.
+    pub reserved2: u64,
 }
 
 const _: () = assert!(size_of::<CompletionEntry>() == COMPLETION_SIZE_BYTES);

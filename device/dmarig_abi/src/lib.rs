@@ -24,7 +24,7 @@ pub mod registers;
 pub mod requester_id;
 
 pub use completion::CompletionEntry;
-pub use descriptor::Descriptor;
+pub use descriptor::{Descriptor, ListElement};
 pub use guest_phys::GuestPhysAddr;
 pub use iova::Iova;
 pub use mailbox::{MailboxHeader, ProgramHeader, ResponseHeader};

@@ -98,10 +98,17 @@ pub const CH_RING_BASE: u64 = 0x48;
 pub const CH_COMPLETION_BASE: u64 = 0x50;
 /// Channel, read-write, 32 bits: entries of both rings, a power of two from 2 to 4096.
 pub const CH_RING_ENTRIES: u64 = 0x58;
-/// Channel, read-write, 32 bits: bit 0 enables the ring (and restarts both at entry 0, phase 1).
+/// Channel, read-write, 32 bits: bit 0 enables the ring (and restarts both at entry 0, phase 1) in the
+/// mode that the other bits say.
 pub const CH_RING_CONTROL: u64 = 0x5c;
 /// Bit of [`CH_RING_CONTROL`]: the ring is enabled.
 pub const RING_ENABLE: u32 = 1;
+/// Bit of [`CH_RING_CONTROL`]: index mode: behind each completion entry the device writes its producer
+/// index, 32 bits, to [`CH_INDEX_ADDRESS`], and leaves the phase bit 0.
+pub const RING_INDEX_MODE: u32 = 2;
+/// Bit of [`CH_RING_CONTROL`]: prefetch: the device polls the ring and takes a descriptor when its
+/// `DESCRIPTOR_FLAG_OWNED` shows. [`CH_RING_TAIL`], whatever is written, makes it look at once.
+pub const RING_PREFETCH: u32 = 4;
 /// Channel, doorbell of ring mode, 32 bits: the driver's producer index (index of the first entry
 /// that is not yet filled). Reads back.
 pub const CH_RING_TAIL: u64 = 0x60;
@@ -109,6 +116,10 @@ pub const CH_RING_TAIL: u64 = 0x60;
 pub const CH_RING_HEAD: u64 = 0x64;
 /// Channel, read-only, 32 bits: `DMA_STATUS_*` of the ring itself; not success means it has stopped.
 pub const CH_RING_STATUS: u64 = 0x68;
+
+/// Channel, read-write, 64 bits: index mode: IOVA of the producer index of the completion ring (the entry
+/// that is not yet written), 4-byte aligned.
+pub const CH_INDEX_ADDRESS: u64 = 0x70;
 
 /// Smallest ring, in entries.
 pub const RING_MIN_ENTRIES: u32 = 2;

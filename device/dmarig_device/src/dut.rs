@@ -21,14 +21,14 @@ mod tape;
 use std::time::Instant;
 
 use control_api::FunctionName;
-use control_api::ledger::AccessDirection;
+use control_api::ledger::{AccessDirection, ViolationKind};
 use control_api::request::Sabotage;
 use control_api::response::{Buffer, DmaOutcome, Mappings, MappingsSummary, SabotageState};
 use device_file::DeviceDescription;
 use dmarig_abi::Iova;
 use endpoint::{
-    Endpoint, EndpointEvent, HostQueueFull, Moment, Origin, Progress, Request, RequestRecord, Tick,
-    WorkContext,
+    Endpoint, EndpointEvent, Finding, FindingKind, HostQueueFull, Moment, Origin, Progress,
+    Request, RequestRecord, Tick, WorkContext,
 };
 use guest_memory::SharedMemoryError;
 use pci_function::ResetKind;
@@ -285,9 +285,23 @@ impl Dut {
             match event {
                 EndpointEvent::Interrupt { vector } => self.raise(vector),
                 EndpointEvent::RequestDone(record) => self.note_record(&record),
+                EndpointEvent::Finding(finding) => self.note_finding(*finding),
             }
         }
         self.follow_pin();
+    }
+
+    fn note_finding(&mut self, finding: Finding) {
+        let who = Requester {
+            channel: Some(finding.channel.number().into()),
+            ..self.requester()
+        };
+        let kind = match finding.kind {
+            FindingKind::DescriptorChanged => ViolationKind::DescriptorChanged,
+            FindingKind::BadChain => ViolationKind::BadChain,
+        };
+        let range = IovaRange::new(finding.iova, finding.len_bytes);
+        self.ledger.found(kind, who, range, finding.detail);
     }
 
     fn note_record(&mut self, record: &RequestRecord) {

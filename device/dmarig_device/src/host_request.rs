@@ -39,6 +39,7 @@ pub fn from_api(ask: &DmaSubmit) -> Result<Request, String> {
         destination,
         length_bytes: ask.length,
         seed: ask.seed,
+        ..Request::default()
     })
 }
 

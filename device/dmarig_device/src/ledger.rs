@@ -154,6 +154,12 @@ impl Ledger {
         self.add_violation(ViolationKind::FallbackSucceeded, who, range, name, detail);
     }
 
+    /// Notes what the endpoint found the driver doing wrong.
+    pub fn found(&mut self, kind: ViolationKind, who: Requester, range: IovaRange, detail: String) {
+        let name = self.buffers.holder(who.function, range).map(str::to_owned);
+        self.add_violation(kind, who, range, name, detail);
+    }
+
     /// Notes that `range` was unmapped, making epoch `who.epoch`, and reports what still points there.
     pub fn unmapped(&mut self, who: Requester, range: IovaRange, live: &[LiveReference]) {
         if self.unmapped.len() >= MAX_UNMAPPED {

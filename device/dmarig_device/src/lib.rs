@@ -13,6 +13,7 @@ mod cli;
 mod control_function;
 mod control_socket;
 mod dut;
+mod engine_config;
 mod event_loop;
 mod exit_code;
 mod host_request;

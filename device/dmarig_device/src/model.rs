@@ -4,9 +4,11 @@ use std::path::Path;
 
 use board::BoardEndpoint;
 use device_file::{DeviceDescription, DeviceFileError};
-use dma_engine::{Engine, EngineConfig};
+use dma_engine::Engine;
 use endpoint::Endpoint;
 use register_behavior::DescribedBoard;
+
+use crate::engine_config::engine_config;
 
 /// A kind of device: what a device file makes of it, and which file is meant where none is given.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +42,5 @@ pub(crate) fn standard_endpoint(description: &DeviceDescription) -> Box<dyn Endp
     if !description.registers.is_empty() {
         return Box::new(BoardEndpoint::new(DescribedBoard::new(description)));
     }
-    Box::new(Engine::new(EngineConfig {
-        channels: description.dma.channels,
-        address_width_bits: description.dma.address_width,
-    }))
+    Box::new(Engine::new(engine_config(&description.dma)))
 }

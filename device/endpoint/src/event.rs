@@ -17,6 +17,32 @@ pub enum EndpointEvent {
     },
     /// A request has ended, or was refused.
     RequestDone(Box<RequestRecord>),
+    /// The driver broke a rule of the endpoint.
+    Finding(Box<Finding>),
+}
+
+/// A rule that the driver broke, as the endpoint saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which rule.
+    pub kind: FindingKind,
+    /// The channel concerned.
+    pub channel: ChannelId,
+    /// First byte concerned.
+    pub iova: Iova,
+    /// Length in bytes.
+    pub len_bytes: u64,
+    /// One sentence for people, with what was expected and what was seen.
+    pub detail: String,
+}
+
+/// The rules that an endpoint can find broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FindingKind {
+    /// A descriptor changed while it was the device's.
+    DescriptorChanged,
+    /// A chain of descriptors leads in a circle, too far, or to where no descriptor can be.
+    BadChain,
 }
 
 /// Who asked.
@@ -32,6 +58,21 @@ pub enum Origin {
     /// The endpoint itself: it fetched descriptor `index`.
     DescriptorFetch {
         /// Position in the ring.
+        index: u32,
+    },
+    /// The endpoint itself: it fetched a scatter-gather list of descriptor `index`.
+    ListFetch {
+        /// Position in the ring.
+        index: u32,
+    },
+    /// The endpoint itself: it gave descriptor `index` back to the driver.
+    DescriptorRelease {
+        /// Position in the ring.
+        index: u32,
+    },
+    /// The endpoint itself: it wrote the index behind the last completion entry.
+    ProducerIndex {
+        /// The index.
         index: u32,
     },
     /// The endpoint itself: it wrote completion entry `index`.
@@ -50,9 +91,18 @@ impl Origin {
     /// Whether the bytes are a ring's upkeep, not what a request is about.
     #[must_use]
     pub const fn is_upkeep(self) -> bool {
+        self.is_publication()
+            || matches!(self, Self::DescriptorFetch { .. } | Self::ListFetch { .. })
+    }
+
+    /// Whether the bytes tell the driver that a request has ended.
+    #[must_use]
+    pub const fn is_publication(self) -> bool {
         matches!(
             self,
-            Self::DescriptorFetch { .. } | Self::CompletionEntry { .. }
+            Self::CompletionEntry { .. }
+                | Self::DescriptorRelease { .. }
+                | Self::ProducerIndex { .. }
         )
     }
 }
@@ -80,6 +130,24 @@ pub struct Fallback {
     pub iova: Iova,
     /// What the table said.
     pub kind: BusFaultKind,
+}
+
+/// Bytes that lie side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// First byte.
+    pub start: Iova,
+    /// Length in bytes.
+    pub len_bytes: u64,
+}
+
+/// Where the bytes of a request lay that was done in pieces, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestRuns {
+    /// What was read.
+    pub source: Vec<Extent>,
+    /// What was written.
+    pub destination: Vec<Extent>,
 }
 
 /// Everything about one request that has ended.
@@ -113,6 +181,9 @@ pub struct RequestRecord {
     pub fault_iova: Option<Iova>,
     /// The first fall-back that succeeded.
     pub fallback: Option<Fallback>,
+    /// For a request with a list, or one that the device moved elsewhere: what it accessed. Otherwise its
+    /// bytes lie side by side from `source` and `destination` on.
+    pub runs: Option<Box<RequestRuns>>,
     /// The mapping epoch when the request was issued (for a ring: when its descriptor had come).
     pub epoch_at_issue: u64,
     /// The mapping epoch when it ended.

@@ -22,7 +22,10 @@ pub use bus::{
 };
 pub use channel_id::{ChannelId, MsixVector};
 pub use device::{Endpoint, Moment, PowerState, Progress, WorkContext};
-pub use event::{AccessPath, EndpointEvent, Fallback, Origin, RequestRecord};
+pub use event::{
+    AccessPath, EndpointEvent, Extent, Fallback, Finding, FindingKind, Origin, RequestRecord,
+    RequestRuns,
+};
 pub use host::HostQueueFull;
 pub use live::LiveReference;
 pub use request::{Request, RequestMode};

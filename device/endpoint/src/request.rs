@@ -2,7 +2,9 @@
 
 use dmarig_abi::Iova;
 use dmarig_abi::descriptor::{
-    DESCRIPTOR_FLAG_INTERRUPT, DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_PROBE,
+    DESCRIPTOR_FLAG_CHAIN, DESCRIPTOR_FLAG_DESTINATION_LIST, DESCRIPTOR_FLAG_INTERRUPT,
+    DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_OWNED, DESCRIPTOR_FLAG_PROBE,
+    DESCRIPTOR_FLAG_SOURCE_LIST,
 };
 
 /// What is asked for, unchecked: every value of every field may come from a hostile guest.
@@ -20,8 +22,14 @@ pub struct Request {
     pub destination: Iova,
     /// Length in bytes.
     pub length_bytes: u64,
-    /// Pattern seed, or the fill byte in its low 8 bits.
+    /// Pattern seed, the fill byte in its low 8 bits, or what a fence orders against.
     pub seed: u64,
+    /// Elements of the list at `source`, where the flags say that there is one.
+    pub source_elements: u16,
+    /// Elements of the list at `destination`.
+    pub destination_elements: u16,
+    /// IOVA of the next descriptor, where the flags say that there is one.
+    pub next: Iova,
 }
 
 /// How a request reaches memory.
@@ -51,6 +59,17 @@ impl Request {
         } else {
             Some(RequestMode::Mapped)
         }
+    }
+
+    /// The same for a descriptor, which has flags of its own.
+    #[must_use]
+    pub const fn mode_in_ring(&self) -> Option<RequestMode> {
+        const OF_RINGS: u16 = DESCRIPTOR_FLAG_SOURCE_LIST
+            | DESCRIPTOR_FLAG_DESTINATION_LIST
+            | DESCRIPTOR_FLAG_CHAIN
+            | DESCRIPTOR_FLAG_OWNED;
+        let flags = self.flags & !OF_RINGS;
+        Self { flags, ..*self }.mode()
     }
 
     /// Whether the end of the request raises the channel's vector.

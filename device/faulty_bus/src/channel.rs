@@ -69,16 +69,20 @@ pub(crate) struct RequestContext {
 impl RequestContext {
     pub(crate) const fn point(&self) -> Point {
         match self.start.origin {
-            Origin::DescriptorFetch { .. } => Point::DescriptorFetch,
-            Origin::CompletionEntry { .. } => Point::CompletionEntry,
+            Origin::DescriptorFetch { .. } | Origin::ListFetch { .. } => Point::DescriptorFetch,
+            Origin::CompletionEntry { .. }
+            | Origin::DescriptorRelease { .. }
+            | Origin::ProducerIndex { .. } => Point::CompletionEntry,
             Origin::Register | Origin::Ring { .. } | Origin::Host { .. } => Point::Payload,
         }
     }
 
     const fn purpose(&self) -> Purpose {
         match self.start.origin {
-            Origin::DescriptorFetch { .. } => Purpose::Descriptor,
-            Origin::CompletionEntry { .. } => Purpose::CompletionEntry,
+            Origin::DescriptorFetch { .. } | Origin::ListFetch { .. } => Purpose::Descriptor,
+            Origin::CompletionEntry { .. }
+            | Origin::DescriptorRelease { .. }
+            | Origin::ProducerIndex { .. } => Purpose::CompletionEntry,
             Origin::Register | Origin::Ring { .. } | Origin::Host { .. } => Purpose::Payload,
         }
     }

@@ -137,11 +137,20 @@
 // Channel, read-write, 32 bits: entries of both rings, a power of two from 2 to 4096.
 #define DMARIG_CH_RING_ENTRIES 88
 
-// Channel, read-write, 32 bits: bit 0 enables the ring (and restarts both at entry 0, phase 1).
+// Channel, read-write, 32 bits: bit 0 enables the ring (and restarts both at entry 0, phase 1) in the
+// mode that the other bits say.
 #define DMARIG_CH_RING_CONTROL 92
 
 // Bit of [`CH_RING_CONTROL`]: the ring is enabled.
 #define DMARIG_RING_ENABLE 1
+
+// Bit of [`CH_RING_CONTROL`]: index mode: behind each completion entry the device writes its producer
+// index, 32 bits, to [`CH_INDEX_ADDRESS`], and leaves the phase bit 0.
+#define DMARIG_RING_INDEX_MODE 2
+
+// Bit of [`CH_RING_CONTROL`]: prefetch: the device polls the ring and takes a descriptor when its
+// `DESCRIPTOR_FLAG_OWNED` shows. [`CH_RING_TAIL`], whatever is written, makes it look at once.
+#define DMARIG_RING_PREFETCH 4
 
 // Channel, doorbell of ring mode, 32 bits: the driver's producer index (index of the first entry
 // that is not yet filled). Reads back.
@@ -152,6 +161,10 @@
 
 // Channel, read-only, 32 bits: `DMA_STATUS_*` of the ring itself; not success means it has stopped.
 #define DMARIG_CH_RING_STATUS 104
+
+// Channel, read-write, 64 bits: index mode: IOVA of the producer index of the completion ring (the entry
+// that is not yet written), 4-byte aligned.
+#define DMARIG_CH_INDEX_ADDRESS 112
 
 // Smallest ring, in entries.
 #define DMARIG_RING_MIN_ENTRIES 2
@@ -205,6 +218,20 @@
 // Channel operation: the device writes the low byte of `seed` all over `destination`.
 #define DMARIG_DMA_OP_FILL 5
 
+// Channel operation: nothing moves; it ends when all earlier work that `seed` names has ended: one of
+// `FENCE_*`.
+#define DMARIG_DMA_OP_FENCE 6
+
+// Channel operation: nothing moves; it raises the channel's vector when its turn has come, before its
+// completion entry is written.
+#define DMARIG_DMA_OP_INTERRUPT 7
+
+// Fence: against earlier work of its own channel, which is done in order anyway.
+#define DMARIG_FENCE_CHANNEL 0
+
+// Fence: against all work of every channel that was rung before the fence had its turn.
+#define DMARIG_FENCE_ALL_CHANNELS 1
+
 // Descriptor flag: raise the channel's MSI-X vector when the completion entry is visible.
 #define DMARIG_DESCRIPTOR_FLAG_INTERRUPT 1
 
@@ -214,11 +241,33 @@
 // Descriptor flag: probe: ask the mapping table only, touch no memory, send nothing.
 #define DMARIG_DESCRIPTOR_FLAG_PROBE 4
 
+// Descriptor flag, ring only: `source` is the IOVA of a list of `source_elements` elements.
+#define DMARIG_DESCRIPTOR_FLAG_SOURCE_LIST 8
+
+// Descriptor flag, ring only: `destination` is the IOVA of a list of `destination_elements` elements.
+#define DMARIG_DESCRIPTOR_FLAG_DESTINATION_LIST 16
+
+// Descriptor flag, ring only: when this descriptor has ended with success, the one at `next` is done.
+#define DMARIG_DESCRIPTOR_FLAG_CHAIN 32
+
+// Descriptor flag, prefetch only: the descriptor belongs to the device, which clears the bit when it has
+// done it. Elsewhere it means nothing.
+#define DMARIG_DESCRIPTOR_FLAG_OWNED 32768
+
+// Size of an element of a scatter-gather list in bytes; a list is aligned to it.
+#define DMARIG_LIST_ELEMENT_SIZE_BYTES 16
+
+// Most elements of a scatter-gather list.
+#define DMARIG_LIST_MAX_ELEMENTS 1024
+
+// Most descriptors that follow one of the ring in a chain.
+#define DMARIG_CHAIN_MAX_DESCRIPTORS 64
+
 // Size of a completion entry in bytes.
 #define DMARIG_COMPLETION_SIZE_BYTES 64
 
 // Completion entry flag: the phase bit. It is 1 in the first pass over the ring, 0 in the second,
-// and so on; a zeroed ring holds no valid entry.
+// and so on; a zeroed ring holds no valid entry. Always 0 in a ring of index mode.
 #define DMARIG_COMPLETION_FLAG_PHASE 1
 
 // Completion entry flag: at least one access went by message DMA.
@@ -277,6 +326,18 @@
 
 // A read was answered with poisoned data, which the device threw away.
 #define DMARIG_DMA_STATUS_POISONED 17
+
+// A scatter-gather list has no or too many elements, is not aligned, or holds fewer bytes than asked for.
+#define DMARIG_DMA_STATUS_LIST 18
+
+// A chain leads to a descriptor that is not aligned or has been done already, or is too long.
+#define DMARIG_DMA_STATUS_CHAIN 19
+
+// An address is not a multiple of the device's alignment.
+#define DMARIG_DMA_STATUS_ALIGNMENT 20
+
+// A range crosses the device's boundary, and the device refuses that.
+#define DMARIG_DMA_STATUS_BOUNDARY 21
 
 // Size of the mailbox BAR in bytes.
 #define DMARIG_MAILBOX_SIZE_BYTES 65536
@@ -1182,21 +1243,33 @@ typedef struct {
   uint16_t opcode;
   // Bits of `DESCRIPTOR_FLAG_*`.
   uint16_t flags;
-  // Zero.
-  uint32_t reserved0;
+  // Elements of the list at `source`, 1 to [`LIST_MAX_ELEMENTS`]; zero without a list.
+  uint16_t source_elements;
+  // Elements of the list at `destination`; zero without a list.
+  uint16_t destination_elements;
   // Returned unchanged in the completion entry.
   uint64_t tag;
-  // IOVA to read from.
+  // IOVA to read from, or of the list of what to read.
   uint64_t source;
-  // IOVA to write to.
+  // IOVA to write to, or of the list of where to write.
   uint64_t destination;
-  // Length in bytes, 1 or more (except for `DMA_OP_NOP`).
+  // Length in bytes, 1 or more (except where nothing moves). A list holds as many bytes or more.
   uint64_t length_bytes;
-  // Pattern seed, or the fill byte.
+  // Pattern seed, the fill byte, or what a fence orders against.
   uint64_t seed;
+  // IOVA of the next descriptor of a chain, 64-byte aligned; zero without a chain.
+  uint64_t next;
   // Zero.
-  uint64_t reserved1[2];
+  uint64_t reserved0;
 } DMARIG_Descriptor;
+
+// One element of a scatter-gather list: a run of bytes. One of length 0 is passed over.
+typedef struct {
+  // IOVA of the first byte.
+  uint64_t iova;
+  // Length in bytes.
+  uint64_t length_bytes;
+} DMARIG_ListElement;
 
 // One completion entry, 64 bytes, written in one access, before the vector is raised.
 typedef struct {
@@ -1220,8 +1293,13 @@ typedef struct {
   uint8_t reserved0[6];
   // The function's mapping epoch when the request was issued.
   uint64_t epoch;
+  // Descriptors of the chain that were done after the ring's own. Tag and `done_bytes` are those of the
+  // whole chain, all else is the last one's.
+  uint32_t chained;
   // Zero.
-  uint64_t reserved1[2];
+  uint32_t reserved1;
+  // Zero.
+  uint64_t reserved2;
 } DMARIG_CompletionEntry;
 
 // The first bytes of the mailbox BAR.
@@ -1355,13 +1433,18 @@ typedef struct {
 _Static_assert(sizeof(DMARIG_Descriptor) == 64, "size of DMARIG_Descriptor");
 _Static_assert(offsetof(DMARIG_Descriptor, opcode) == 0, "DMARIG_Descriptor.opcode");
 _Static_assert(offsetof(DMARIG_Descriptor, flags) == 2, "DMARIG_Descriptor.flags");
-_Static_assert(offsetof(DMARIG_Descriptor, reserved0) == 4, "DMARIG_Descriptor.reserved0");
+_Static_assert(offsetof(DMARIG_Descriptor, source_elements) == 4, "DMARIG_Descriptor.source_elements");
+_Static_assert(offsetof(DMARIG_Descriptor, destination_elements) == 6, "DMARIG_Descriptor.destination_elements");
 _Static_assert(offsetof(DMARIG_Descriptor, tag) == 8, "DMARIG_Descriptor.tag");
 _Static_assert(offsetof(DMARIG_Descriptor, source) == 16, "DMARIG_Descriptor.source");
 _Static_assert(offsetof(DMARIG_Descriptor, destination) == 24, "DMARIG_Descriptor.destination");
 _Static_assert(offsetof(DMARIG_Descriptor, length_bytes) == 32, "DMARIG_Descriptor.length_bytes");
 _Static_assert(offsetof(DMARIG_Descriptor, seed) == 40, "DMARIG_Descriptor.seed");
-_Static_assert(offsetof(DMARIG_Descriptor, reserved1) == 48, "DMARIG_Descriptor.reserved1");
+_Static_assert(offsetof(DMARIG_Descriptor, next) == 48, "DMARIG_Descriptor.next");
+_Static_assert(offsetof(DMARIG_Descriptor, reserved0) == 56, "DMARIG_Descriptor.reserved0");
+_Static_assert(sizeof(DMARIG_ListElement) == 16, "size of DMARIG_ListElement");
+_Static_assert(offsetof(DMARIG_ListElement, iova) == 0, "DMARIG_ListElement.iova");
+_Static_assert(offsetof(DMARIG_ListElement, length_bytes) == 8, "DMARIG_ListElement.length_bytes");
 _Static_assert(sizeof(DMARIG_CompletionEntry) == 64, "size of DMARIG_CompletionEntry");
 _Static_assert(offsetof(DMARIG_CompletionEntry, tag) == 0, "DMARIG_CompletionEntry.tag");
 _Static_assert(offsetof(DMARIG_CompletionEntry, status) == 8, "DMARIG_CompletionEntry.status");
@@ -1373,7 +1456,9 @@ _Static_assert(offsetof(DMARIG_CompletionEntry, expected) == 32, "DMARIG_Complet
 _Static_assert(offsetof(DMARIG_CompletionEntry, seen) == 33, "DMARIG_CompletionEntry.seen");
 _Static_assert(offsetof(DMARIG_CompletionEntry, reserved0) == 34, "DMARIG_CompletionEntry.reserved0");
 _Static_assert(offsetof(DMARIG_CompletionEntry, epoch) == 40, "DMARIG_CompletionEntry.epoch");
-_Static_assert(offsetof(DMARIG_CompletionEntry, reserved1) == 48, "DMARIG_CompletionEntry.reserved1");
+_Static_assert(offsetof(DMARIG_CompletionEntry, chained) == 48, "DMARIG_CompletionEntry.chained");
+_Static_assert(offsetof(DMARIG_CompletionEntry, reserved1) == 52, "DMARIG_CompletionEntry.reserved1");
+_Static_assert(offsetof(DMARIG_CompletionEntry, reserved2) == 56, "DMARIG_CompletionEntry.reserved2");
 _Static_assert(sizeof(DMARIG_MailboxHeader) == 192, "size of DMARIG_MailboxHeader");
 _Static_assert(offsetof(DMARIG_MailboxHeader, magic) == 0, "DMARIG_MailboxHeader.magic");
 _Static_assert(offsetof(DMARIG_MailboxHeader, version) == 4, "DMARIG_MailboxHeader.version");

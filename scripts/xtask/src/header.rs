@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use dmarig_abi::{
-    CompletionEntry, Descriptor, KmdfElement, KmdfLogEntry, MailboxHeader, Operation,
+    CompletionEntry, Descriptor, KmdfElement, KmdfLogEntry, ListElement, MailboxHeader, Operation,
     OperationResult, ProgramHeader, ResponseHeader,
 };
 
@@ -143,14 +143,17 @@ fn layouts() -> Vec<Layout> {
         layout!(Descriptor {
             opcode,
             flags,
-            reserved0,
+            source_elements,
+            destination_elements,
             tag,
             source,
             destination,
             length_bytes,
             seed,
-            reserved1,
+            next,
+            reserved0,
         }),
+        layout!(ListElement { iova, length_bytes }),
         layout!(CompletionEntry {
             tag,
             status,
@@ -162,7 +165,9 @@ fn layouts() -> Vec<Layout> {
             seen,
             reserved0,
             epoch,
+            chained,
             reserved1,
+            reserved2,
         }),
         layout!(MailboxHeader {
             magic,

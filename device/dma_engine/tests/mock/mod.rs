@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 
 use dma_engine::{
     AccessPath, BusFault, BusFaultKind, Direction, DmaBus, EndpointEvent, Engine, EngineConfig,
-    MessageError, Origin, PowerState, Progress, RequestRecord, SubmitError, Ticket,
+    Finding, MessageError, PowerState, Progress, RequestRecord, SubmitError, Ticket,
 };
 use dmarig_abi::completion::CompletionEntry;
 use dmarig_abi::descriptor::Descriptor;
@@ -386,7 +386,7 @@ impl Rig {
     pub fn records(&self) -> Vec<RequestRecord> {
         let record = |event: &EndpointEvent| match event {
             EndpointEvent::RequestDone(record) => Some((**record).clone()),
-            EndpointEvent::Interrupt { .. } => None,
+            _ => None,
         };
         self.events.iter().filter_map(record).collect()
     }
@@ -394,31 +394,46 @@ impl Rig {
     /// Records of the guest's own requests, without the ring's upkeep.
     pub fn request_records(&self) -> Vec<RequestRecord> {
         let mut records = self.records();
-        records.retain(|record| {
-            !matches!(
-                record.origin,
-                Origin::DescriptorFetch { .. } | Origin::CompletionEntry { .. }
-            )
-        });
+        records.retain(|record| !record.origin.is_upkeep());
         records
+    }
+
+    /// What the engine found the driver doing wrong.
+    pub fn findings(&self) -> Vec<Finding> {
+        let finding = |event: &EndpointEvent| match event {
+            EndpointEvent::Finding(finding) => Some((**finding).clone()),
+            _ => None,
+        };
+        self.events.iter().filter_map(finding).collect()
     }
 
     pub fn vectors(&self) -> Vec<u16> {
         let vector = |event: &EndpointEvent| match event {
             EndpointEvent::Interrupt { vector } => Some(vector.number()),
-            EndpointEvent::RequestDone(_) => None,
+            _ => None,
         };
         self.events.iter().filter_map(vector).collect()
     }
 
     /// Enables a ring of `entries` on a channel; the pages are the caller's to map.
     pub fn enable_ring(&mut self, channel: u64, base: u64, entries: u32) -> DriverRing {
+        self.enable_ring_as(channel, base, entries, 0)
+    }
+
+    /// The same in a mode.
+    pub fn enable_ring_as(
+        &mut self,
+        channel: u64,
+        base: u64,
+        entries: u32,
+        mode: u32,
+    ) -> DriverRing {
         let completion_base = base + u64::from(entries) * 64;
         self.bus.poke(base, &vec![0; entries as usize * 128]);
         self.write_64(register(channel, CH_RING_BASE), base);
         self.write_64(register(channel, CH_COMPLETION_BASE), completion_base);
         self.write_32(register(channel, CH_RING_ENTRIES), entries);
-        self.write_32(register(channel, CH_RING_CONTROL), RING_ENABLE);
+        self.write_32(register(channel, CH_RING_CONTROL), RING_ENABLE | mode);
         DriverRing {
             channel,
             base,

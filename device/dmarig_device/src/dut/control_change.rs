@@ -70,6 +70,10 @@ impl From<Request> for Submitted {
             destination,
             length_bytes,
             seed,
+            // A descriptor's alone.
+            source_elements: _,
+            destination_elements: _,
+            next: _,
         } = request;
         Self {
             opcode,
@@ -93,6 +97,7 @@ impl From<Submitted> for Request {
             destination: Iova::new(submitted.destination),
             length_bytes: submitted.length_bytes,
             seed: submitted.seed,
+            ..Self::default()
         }
     }
 }

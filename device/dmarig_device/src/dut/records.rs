@@ -3,22 +3,22 @@
 use control_api::FunctionName;
 use control_api::ledger::{AccessDirection, AccessPath, AccessRecord};
 use dmarig_abi::Iova;
-use endpoint::{Origin, RequestRecord};
+use endpoint::{Extent, Origin, RequestRecord, RequestRuns};
 use recording::trace::{self, RequestOrigin, TraceRecord};
 
 use crate::host_request;
 
-/// One record for the range read and one for the range written, where the operation has them.
+/// One record for each run read and each run written; a request without a list has at most one of each.
 pub(super) fn accesses(
     record: &RequestRecord,
     channel: Option<u32>,
 ) -> impl Iterator<Item = AccessRecord> {
-    let access = |iova: Iova, direction| AccessRecord {
+    let access = move |iova: Iova, length: u64, direction| AccessRecord {
         seq: 0,
         function: FunctionName::DUT0,
         channel,
         iova,
-        length: record.request.length_bytes,
+        length,
         direction,
         path: path(record.path),
         status: host_request::status(record.status),
@@ -27,13 +27,25 @@ pub(super) fn accesses(
         epoch_complete: record.epoch_at_completion,
         declared: None,
     };
-    let read = record
-        .source
-        .map(|iova| access(iova, AccessDirection::Read));
-    let write = record
-        .destination
-        .map(|iova| access(iova, AccessDirection::Write));
-    read.into_iter().chain(write)
+    let runs = record.runs.as_deref();
+    // Without runs, the request's own ranges are what it accessed.
+    let whole = move |start: Option<Iova>| {
+        let start = start.filter(|_| runs.is_none());
+        start.map(|start| (start, record.request.length_bytes))
+    };
+    let listed = |of: fn(&RequestRuns) -> &Vec<Extent>| {
+        let runs = runs.map_or(&[][..], |runs| of(runs));
+        runs.iter().map(|run| (run.start, run.len_bytes))
+    };
+    let reads = whole(record.source)
+        .into_iter()
+        .chain(listed(|runs| &runs.source));
+    let writes = whole(record.destination)
+        .into_iter()
+        .chain(listed(|runs| &runs.destination));
+    let read = move |(iova, length)| access(iova, length, AccessDirection::Read);
+    let written = move |(iova, length)| access(iova, length, AccessDirection::Write);
+    reads.map(read).chain(writes.map(written))
 }
 
 /// The line of the canonical trace.
@@ -45,6 +57,9 @@ pub(super) fn trace_record(record: &RequestRecord, channel: Option<u32>) -> Trac
             Origin::Register => RequestOrigin::Register,
             Origin::Ring { index } => RequestOrigin::Ring(index),
             Origin::DescriptorFetch { index } => RequestOrigin::DescriptorFetch(index),
+            Origin::ListFetch { index } => RequestOrigin::ListFetch(index),
+            Origin::DescriptorRelease { index } => RequestOrigin::DescriptorRelease(index),
+            Origin::ProducerIndex { index } => RequestOrigin::ProducerIndex(index),
             Origin::CompletionEntry { index } => RequestOrigin::CompletionEntry(index),
             Origin::Host { id } => RequestOrigin::Host(id),
         },

@@ -4,6 +4,7 @@
 mod control;
 mod described_board;
 mod dma;
+mod engine;
 mod faults;
 mod front;
 mod hostile_guest;

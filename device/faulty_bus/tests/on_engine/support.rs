@@ -286,6 +286,7 @@ impl Rig {
             match event {
                 EndpointEvent::Interrupt { .. } => self.interrupts += 1,
                 EndpointEvent::RequestDone(record) => self.records.push(*record),
+                EndpointEvent::Finding(_) => {}
                 #[expect(unreachable_patterns, reason = "endpoints may come to tell more")]
                 _ => {}
             }

@@ -94,6 +94,12 @@ pub enum RequestOrigin {
     Ring(u32),
     /// The engine itself, which fetched the descriptor at that position.
     DescriptorFetch(u32),
+    /// The engine itself, which fetched a list of the descriptor at that position.
+    ListFetch(u32),
+    /// The engine itself, which gave the descriptor at that position back.
+    DescriptorRelease(u32),
+    /// The engine itself, which wrote its producer index.
+    ProducerIndex(u32),
     /// The engine itself, which wrote the completion entry at that position.
     CompletionEntry(u32),
     /// `dma.submit`, by its number.
