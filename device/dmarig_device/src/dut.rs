@@ -15,6 +15,7 @@ mod on_tape;
 mod records;
 mod references;
 mod remapping;
+mod removed_ranges;
 mod stale;
 mod tape;
 

@@ -17,16 +17,13 @@ use tracing::{debug, warn};
 use vfio_user::{DmaMap, DmaUnmap, Errno};
 
 use super::remapping::{Platform, Remapping, access, bus_fault};
+use super::removed_ranges;
 use super::stale::StaleTranslations;
 use super::tape::Tape;
 use crate::ledger::IovaRange;
 
 /// What a mapping leads to: a region, or nothing that we can map.
 pub(super) type Backing = Option<RegionId>;
-
-/// Most separate ranges that one unmap reports. Of a wilder one the last range reaches over the holes to
-/// its end: nothing was mapped in them, so nobody is accused wrongly.
-const MAX_REMOVED_RANGES: usize = 1024;
 
 /// The mappings of one function, and the bytes behind them.
 #[derive(Debug, Default)]
@@ -152,7 +149,7 @@ impl DutMemory {
         let mut had_memory = false;
         let mut take = |removed: Removed<Backing>| {
             had_memory |= removed.backing.is_some();
-            note_removed(&mut ranges, &removed);
+            removed_ranges::note(&mut ranges, &removed);
             // The stale translations own the pages that they take.
             let is_kept = stale.as_mut().is_some_and(|stale| stale.keep(&removed));
             if let (Some(region), false) = (removed.backing, is_kept) {
@@ -411,22 +408,6 @@ impl DutMemory {
     }
 }
 
-/// Appends a removed leaf to the ranges, joined to the last one where it continues it, or where there are
-/// too many. Leaves come in ascending order.
-fn note_removed(ranges: &mut Vec<IovaRange>, removed: &Removed<Backing>) {
-    let len_bytes = removed.size_pages.saturating_mul(PAGE_SIZE_BYTES);
-    let is_full = ranges.len() >= MAX_REMOVED_RANGES;
-    if let Some(last) = ranges.last_mut()
-        && let Some(distance_bytes) = removed.iova.checked_offset_from(last.start())
-        && (is_full || distance_bytes == last.len_bytes())
-        && let Some(joined) = distance_bytes.checked_add(len_bytes)
-    {
-        *last = IovaRange::new(last.start(), joined);
-        return;
-    }
-    ranges.push(IovaRange::new(removed.iova, len_bytes));
-}
-
 /// Bytes in front of what stopped an access at `iova`.
 fn reached(iova: Iova, len: usize, outcome: Result<(), BusFault>) -> usize {
     outcome.map_or_else(
@@ -449,44 +430,4 @@ fn at(iova: Iova, offset: usize) -> Iova {
 
 fn as_u64(len: usize) -> u64 {
     u64::try_from(len).expect("usize fits into u64 on every target of ours")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ranges_of(leaves: impl Iterator<Item = u64>) -> Vec<IovaRange> {
-        let mut ranges = Vec::new();
-        for page in leaves {
-            let removed = Removed {
-                iova: Iova::new(page * PAGE_SIZE_BYTES),
-                size_pages: 1,
-                backing: None,
-                offset_bytes: 0,
-                permissions: iommu::Permissions::ReadWrite,
-            };
-            note_removed(&mut ranges, &removed);
-        }
-        ranges
-    }
-
-    #[test]
-    fn leaves_that_touch_are_one_range() {
-        let ranges = ranges_of([1, 2, 3, 7].into_iter());
-        let expected = [
-            IovaRange::new(Iova::new(0x1000), 0x3000),
-            IovaRange::new(Iova::new(0x7000), 0x1000),
-        ];
-        assert_eq!(ranges, expected);
-    }
-
-    #[test]
-    fn ranges_beyond_the_limit_are_told_as_one_that_reaches_to_the_end() {
-        let n_leaves = 3 * MAX_REMOVED_RANGES as u64;
-        let ranges = ranges_of((0..n_leaves).map(|number| 2 * number));
-        assert_eq!(ranges.len(), MAX_REMOVED_RANGES);
-        let last = ranges.last().expect("many");
-        let end = last.start().raw() + last.len_bytes();
-        assert_eq!(end, (2 * (n_leaves - 1) + 1) * PAGE_SIZE_BYTES);
-    }
 }
