@@ -15,6 +15,13 @@ pub enum FunctionName {
     Control,
 }
 
+/// Where a request names no function, the first device under test is meant.
+impl Default for FunctionName {
+    fn default() -> Self {
+        Self::DUT0
+    }
+}
+
 impl FunctionName {
     /// The first device under test.
     pub const DUT0: Self = Self::Dut(0);

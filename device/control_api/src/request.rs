@@ -131,12 +131,18 @@ methods! {
 
     /// Tells the ledger that a buffer is free; later accesses are violations.
     BufferUndeclare {
+        /// Whose.
+        #[serde(default)]
+        function: FunctionName,
         /// What `buffer.declare` returned.
         id: u32,
     } => "buffer.undeclare" -> response::Empty;
 
     /// Lists the declared buffers, by ID.
     BufferList {
+        /// Whose.
+        #[serde(default)]
+        function: FunctionName,
         /// Lists from this ID.
         #[serde(default)]
         from: u32,
@@ -144,17 +150,23 @@ methods! {
 
     /// Reads accesses and violations, oldest first.
     LedgerRead {
+        /// Whose.
+        #[serde(default)]
+        function: FunctionName,
         /// First sequence number wanted; 0 for all that is kept.
         from: u64,
         /// At most so many records and violations together; the device gives at most 80.
         limit: u32,
     } => "ledger.read" -> crate::ledger::LedgerPage;
 
-    /// Forgets accesses and violations; sequence numbers go on, declared buffers stay.
+    /// Forgets accesses and violations of every device under test; sequence numbers go on, declared buffers stay.
     LedgerClear {} => "ledger.clear" -> response::Empty;
 
     /// Lets the device misbehave, so that an oracle can be seen to turn red.
     SabotageSet {
+        /// Whose.
+        #[serde(default)]
+        function: FunctionName,
         /// Which way.
         name: Sabotage,
         /// So many times; null for always.
@@ -162,11 +174,15 @@ methods! {
         times: Option<u32>,
     } => "sabotage.set" -> response::Empty;
 
-    /// Ends every sabotage.
+    /// Ends every sabotage of every device under test.
     SabotageClear {} => "sabotage.clear" -> response::Empty;
 
     /// Lists the sabotages set, and how often each has struck.
-    SabotageList {} => "sabotage.list" -> response::Sabotages;
+    SabotageList {
+        /// Whose.
+        #[serde(default)]
+        function: FunctionName,
+    } => "sabotage.list" -> response::Sabotages;
 
     /// Puts a remapping unit of the DUT's own in front of the platform's mappings.
     IommuEnable {
@@ -252,6 +268,22 @@ methods! {
         function: FunctionName,
     } => "function.reset" -> response::Empty;
 
+    /// Brings the link of a device under test down or up. Down: every read gives ones, writes are
+    /// dropped, no DMA, no interrupt, as when it is pulled out. Up again resets it.
+    LinkSet {
+        /// Whose link.
+        function: FunctionName,
+        /// What it becomes.
+        link: LinkState,
+    } => "link.set" -> response::Empty;
+
+    /// Hangs up on QEMU, which reads ones of the function from then on. It must have left the machine
+    /// (`device_del`) before the next reset: QEMU aborts otherwise.
+    FunctionDisconnect {
+        /// Which one.
+        function: FunctionName,
+    } => "function.disconnect" -> response::Empty;
+
     /// Stops the device process; it ends with exit code 0 after this answer.
     Stop {} => "stop" -> response::Empty;
 }
@@ -282,6 +314,16 @@ pub enum DmaPath {
     Message,
     /// Ask the mapping table only: touch nothing, send nothing.
     Probe,
+}
+
+/// What the link of a function does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkState {
+    /// It carries everything.
+    Up,
+    /// It carries nothing.
+    Down,
 }
 
 /// Who writes a declared buffer.

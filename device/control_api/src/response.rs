@@ -71,6 +71,8 @@ pub struct FunctionStatus {
     pub power_state: u8,
     /// MSI-X vectors that have an eventfd now.
     pub bound_vectors: u32,
+    /// Whether the link is up.
+    pub link_up: bool,
 }
 
 /// Counts since the start of the process.

@@ -28,6 +28,9 @@ use crate::rig::Rig;
 use crate::sandbox::{self, SandboxError};
 use crate::{event_loop, exit_code, signals};
 
+/// Most devices under test: the test driver numbers no more.
+pub const MAX_DUTS: usize = 8;
+
 /// Why the process cannot start or go on.
 #[derive(Debug, Error)]
 pub enum RunError {
@@ -43,6 +46,17 @@ pub enum RunError {
         filter: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The devices under test cannot be told apart.
+    #[error(
+        "{n_sockets} times --socket, {n_files} times --device\nhelp: --socket once for each device \
+         under test, at most {MAX_DUTS} times; --device no more often than --socket"
+    )]
+    DeviceCount {
+        /// Sockets given.
+        n_sockets: usize,
+        /// Device files given.
+        n_files: usize,
     },
     /// A socket cannot be listened on.
     #[error(transparent)]
@@ -81,7 +95,10 @@ pub enum RunError {
 impl RunError {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::DeviceFile(_) | Self::LogFilter { .. } | Self::Replay(_) => exit_code::USAGE,
+            Self::DeviceFile(_)
+            | Self::DeviceCount { .. }
+            | Self::LogFilter { .. }
+            | Self::Replay(_) => exit_code::USAGE,
             Self::Listen(_)
             | Self::Mailbox(_)
             | Self::BarMemory(_)
@@ -130,21 +147,12 @@ pub fn rig(options: &Options) -> Result<Rig, RunError> {
 /// # Errors
 /// Those of [`rig`].
 pub fn rig_of(options: &Options, model: &Model) -> Result<Rig, RunError> {
-    let description = model.description(options.device.as_deref())?;
     let message_dma = if options.no_message_dma {
         MessageDma::Off
     } else {
         MessageDma::On
     };
-    let endpoint = (model.endpoint)(&description);
-    let mut dut = Dut::with_endpoint(&description, message_dma, endpoint)?;
-    if let Some(folder) = &options.record {
-        let max_bytes = u64::from(options.record_limit) << 20;
-        let mut folder = RecordFolder::create(folder, max_bytes, message_dma)?;
-        folder.add(FunctionName::DUT0, options.device.as_deref(), &mut dut)?;
-        folder.seal()?;
-    }
-    let dut = Port::bind(&options.socket, FunctionName::DUT0, dut)?;
+    let duts = duts(options, model, message_dma)?;
     let control_function = options
         .control_function
         .as_deref()
@@ -154,7 +162,45 @@ pub fn rig_of(options: &Options, model: &Model) -> Result<Rig, RunError> {
         })
         .transpose()?;
     let control_socket = options.control.as_deref().map(ControlSocket::bind);
-    Ok(Rig::new(dut, control_function, control_socket.transpose()?))
+    Ok(Rig::new(
+        duts,
+        control_function,
+        control_socket.transpose()?,
+    ))
+}
+
+/// The devices under test, each with its device file, its recording and its socket.
+fn duts(
+    options: &Options,
+    model: &Model,
+    message_dma: MessageDma,
+) -> Result<Vec<Port<Dut>>, RunError> {
+    let (n_sockets, n_files) = (options.socket.len(), options.device.len());
+    if !(1..=MAX_DUTS).contains(&n_sockets) || n_files > n_sockets {
+        return Err(RunError::DeviceCount { n_sockets, n_files });
+    }
+    let max_bytes = u64::from(options.record_limit) << 20;
+    let record = options.record.as_deref();
+    let mut record = record
+        .map(|folder| RecordFolder::create(folder, max_bytes, message_dma))
+        .transpose()?;
+    let mut duts = Vec::new();
+    for (index, number) in (0..n_sockets).zip(0..) {
+        let name = FunctionName::Dut(number);
+        let file = options.device.get(index).map(PathBuf::as_path);
+        let description = model.description(file)?;
+        let endpoint = (model.endpoint)(&description);
+        let mut dut = Dut::with_endpoint(&description, message_dma, endpoint)?.named(name);
+        if let Some(record) = &mut record {
+            record.add(name, file, &mut dut)?;
+        }
+        duts.push((name, dut));
+    }
+    if let Some(record) = record {
+        record.seal()?;
+    }
+    let bind = |(path, (name, dut)): (&PathBuf, _)| Ok(Port::bind(path, name, dut)?);
+    options.socket.iter().zip(duts).map(bind).collect()
 }
 
 /// Replays a recording and says what came of it.
@@ -191,10 +237,12 @@ fn try_run(options: &Options, model: &Model) -> Result<(), RunError> {
     // The one place where outputs are opened: from the next line on nothing can be.
     let state = enter_sandbox(options)?;
     rig.note_sandbox(state);
-    info!(socket = %options.socket.display(), "listening");
+    for socket in &options.socket {
+        info!(socket = %socket.display(), "listening");
+    }
     if let Some(what) = options.sandbox_probe {
         println!("{}", json!(state));
-        return sandbox::probe(what, &options.socket).map_err(RunError::Probe);
+        return sandbox::probe(what, &options.socket[0]).map_err(RunError::Probe);
     }
     event_loop::run(&mut rig, &signals).map_err(system("event loop"))?;
     rig.shut_down();
@@ -221,14 +269,12 @@ fn enter_sandbox(options: &Options) -> Result<SandboxState, RunError> {
     if options.no_sandbox {
         return Ok(SandboxState::default());
     }
-    let sockets = [
-        Some(&options.socket),
-        options.control_function.as_ref(),
-        options.control.as_ref(),
-    ];
-    Ok(sandbox::enter(
-        sockets.into_iter().flatten().map(PathBuf::as_path),
-    )?)
+    let sockets = options
+        .socket
+        .iter()
+        .chain(&options.control_function)
+        .chain(&options.control);
+    Ok(sandbox::enter(sockets.map(PathBuf::as_path))?)
 }
 
 fn start_log(filter: &str) -> Result<(), RunError> {

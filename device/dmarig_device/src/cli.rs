@@ -55,9 +55,10 @@ pub struct ReplayOptions {
 /// How to serve QEMU.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Socket of the device under test; QEMU connects to it.
-    #[arg(long, value_name = "PATH")]
-    pub socket: PathBuf,
+    /// Socket of a device under test; QEMU connects to it. Once for each device, at most 8 times: the
+    /// first is dut0, the next dut1.
+    #[arg(long, value_name = "PATH", required = true)]
+    pub socket: Vec<PathBuf>,
 
     /// Socket of the control function, which carries the mailbox; QEMU connects to it.
     #[arg(long, value_name = "PATH")]
@@ -67,9 +68,10 @@ pub struct Options {
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
 
-    /// Device file (TOML): identity, vectors, address width. Without it: the built-in device.
+    /// Device file (docs/device-file.md). The first is for the first --socket, and so on; a socket
+    /// without one gets the built-in device.
     #[arg(long, value_name = "FILE")]
-    pub device: Option<PathBuf>,
+    pub device: Vec<PathBuf>,
 
     /// Write what each device under test is told, and what it does, into this folder, which is made:
     /// docs/replay.md.

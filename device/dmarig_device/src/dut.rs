@@ -58,6 +58,7 @@ use tape::IrqNote;
 /// The device under test.
 #[derive(Debug)]
 pub struct Dut {
+    name: FunctionName,
     front: PciFront,
     endpoint: Box<dyn Endpoint>,
     memory: DutMemory,
@@ -94,6 +95,7 @@ impl Dut {
     ) -> Result<Self, SharedMemoryError> {
         let front = PciFront::dut(description)?;
         Ok(Self {
+            name: FunctionName::DUT0,
             faults: Faults::new(endpoint.channel_count(), front.transfer_limits()),
             front,
             endpoint,
@@ -104,6 +106,13 @@ impl Dut {
             finished: Vec::new(),
             now: Tick::ZERO,
         })
+    }
+
+    /// The same under another name than `dut0`.
+    #[must_use]
+    pub const fn named(mut self, name: FunctionName) -> Self {
+        self.name = name;
+        self
     }
 
     /// Says what time it is, for all that follows.
@@ -126,6 +135,7 @@ impl Dut {
             messages: &mut self.messages,
             connection,
             channels,
+            function: self.name,
             channel: None,
             now,
         };
@@ -318,7 +328,7 @@ impl Dut {
             let rest = IovaRange::new(fallback.iova, 1);
             self.ledger.fallback_succeeded(who, rest);
         }
-        for access in records::accesses(record, channel) {
+        for access in records::accesses(record, self.name, channel) {
             self.ledger.record(access);
         }
         if let Origin::Host { id } = record.origin {
@@ -390,7 +400,7 @@ impl Dut {
 
     fn requester(&self) -> Requester {
         Requester {
-            function: FunctionName::DUT0,
+            function: self.name,
             channel: None,
             epoch: self.memory.epoch(),
         }

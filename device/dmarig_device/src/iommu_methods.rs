@@ -7,38 +7,36 @@ use control_api::rpc::{CODE_BAD_PARAMS, CODE_LIMIT};
 use iommu::vtd::InvalidationError;
 
 use crate::dut::IommuCallError;
-use crate::methods::{Outcome, done, dut, not_connected};
+use crate::methods::{Outcome, done, dut, dut_mut, not_connected};
 use crate::rig::Rig;
 
 pub(crate) fn enable(rig: &mut Rig, ask: &IommuEnable) -> Outcome {
     if !dut(rig, ask.function)?.is_connected() {
         return Err(not_connected(ask.function));
     }
-    rig.dut.model_mut().enable_iommu(ask).map_err(refused)?;
+    dut_mut(rig, ask.function)?
+        .enable_iommu(ask)
+        .map_err(refused)?;
     done::<IommuEnable>(Empty {})
 }
 
 pub(crate) fn disable(rig: &mut Rig, ask: &IommuDisable) -> Outcome {
-    dut(rig, ask.function)?;
-    rig.dut.model_mut().disable_iommu();
+    dut_mut(rig, ask.function)?.disable_iommu();
     done::<IommuDisable>(Empty {})
 }
 
 pub(crate) fn invalidate(rig: &mut Rig, ask: &IommuInvalidate) -> Outcome {
-    dut(rig, ask.function)?;
-    let pending = rig.dut.model_mut().invalidate_iommu(ask.order);
+    let pending = dut_mut(rig, ask.function)?.invalidate_iommu(ask.order);
     done::<IommuInvalidate>(pending.map_err(refused)?)
 }
 
 pub(crate) fn wait(rig: &mut Rig, ask: &IommuWait) -> Outcome {
-    dut(rig, ask.function)?;
-    let pending = rig.dut.model_mut().wait_iommu();
+    let pending = dut_mut(rig, ask.function)?.wait_iommu();
     done::<IommuWait>(pending.map_err(refused)?)
 }
 
 pub(crate) fn faults(rig: &mut Rig, ask: &IommuFaults) -> Outcome {
-    dut(rig, ask.function)?;
-    let faults = rig.dut.model_mut().take_iommu_faults();
+    let faults = dut_mut(rig, ask.function)?.take_iommu_faults();
     done::<IommuFaults>(faults.map_err(refused)?)
 }
 

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use control_api::request::{
     BufferDeclare, BufferList, BufferUndeclare, DmaSubmit, FaultsClear, FaultsLoad, FaultsPoints,
-    FaultsRecord, FaultsStatus, FunctionReset, Hello, IommuDisable, IommuEnable, IommuFaults,
-    IommuInvalidate, IommuWait, LedgerClear, LedgerRead, METHOD_NAMES, MailboxCall, MailboxState,
-    MailboxWaitAttached, MappingsList, MappingsSummary, MappingsWait, SabotageClear, SabotageList,
-    SabotageSet, Status, Stop,
+    FaultsRecord, FaultsStatus, FunctionDisconnect, FunctionReset, Hello, IommuDisable,
+    IommuEnable, IommuFaults, IommuInvalidate, IommuWait, LedgerClear, LedgerRead, LinkSet,
+    LinkState, METHOD_NAMES, MailboxCall, MailboxState, MailboxWaitAttached, MappingsList,
+    MappingsSummary, MappingsWait, SabotageClear, SabotageList, SabotageSet, Status, Stop,
 };
 use control_api::response::{
     self, Buffer, BufferId, Buffers, Empty, Epoch, FunctionStatus, GuestState,
@@ -30,7 +30,7 @@ use crate::dut::Dut;
 use crate::iommu_methods;
 use crate::ledger::DeclareError;
 use crate::mailbox::CallError;
-use crate::pci_front::PciFront;
+use crate::pci_front::{Link, PciFront};
 use crate::port::Port;
 use crate::rig::Rig;
 use crate::waiters::{Awaited, MAX_WAITERS, Waiter};
@@ -93,16 +93,20 @@ fn run(rig: &mut Rig, incoming: Incoming, now: Instant) -> Outcome {
         BufferList::NAME => parse(params).and_then(|ask| buffer_list(rig, &ask)),
         LedgerRead::NAME => parse(params).and_then(|ask| ledger_read(rig, &ask)),
         LedgerClear::NAME => parse(params).and_then(|LedgerClear {}| {
-            rig.dut.model_mut().clear_ledger();
+            for port in &mut rig.duts {
+                port.model_mut().clear_ledger();
+            }
             done::<LedgerClear>(Empty {})
         }),
         SabotageSet::NAME => parse(params).and_then(|ask| sabotage_set(rig, &ask)),
         SabotageClear::NAME => parse(params).and_then(|SabotageClear {}| {
-            rig.dut.model_mut().clear_sabotages();
+            for port in &mut rig.duts {
+                port.model_mut().clear_sabotages();
+            }
             done::<SabotageClear>(Empty {})
         }),
-        SabotageList::NAME => parse(params).and_then(|SabotageList {}| {
-            let sabotages = rig.dut.model().sabotages();
+        SabotageList::NAME => parse(params).and_then(|SabotageList { function }| {
+            let sabotages = dut(rig, function)?.model().sabotages();
             done::<SabotageList>(response::Sabotages { sabotages })
         }),
         IommuEnable::NAME => parse(params).and_then(|ask| iommu_methods::enable(rig, &ask)),
@@ -116,6 +120,8 @@ fn run(rig: &mut Rig, incoming: Incoming, now: Instant) -> Outcome {
         FaultsRecord::NAME => parse(params).and_then(|ask| faults::record(rig, &ask)),
         FaultsPoints::NAME => parse(params).and_then(|ask| faults::points(rig, &ask)),
         FunctionReset::NAME => parse(params).and_then(|ask| function_reset(rig, &ask)),
+        LinkSet::NAME => parse(params).and_then(|ask| link_set(rig, &ask)),
+        FunctionDisconnect::NAME => parse(params).and_then(|ask| function_disconnect(rig, &ask)),
         Stop::NAME => parse(params).and_then(|Stop {}| {
             rig.stop();
             done::<Stop>(Empty {})
@@ -134,16 +140,16 @@ fn hello() -> response::Hello {
 }
 
 fn status(rig: &Rig) -> response::Status {
-    let dut = function_status(rig.dut.is_connected(), rig.dut.model().front());
+    let duts = rig.duts.iter().map(|port| {
+        let status = function_status(port.is_connected(), port.model().front());
+        (port.name(), status)
+    });
     let control = rig
         .control_function
         .as_ref()
         .map(|port| function_status(port.is_connected(), port.model().front()))
         .map(|status| (FunctionName::Control, status));
-    let functions = [(FunctionName::DUT0, dut)]
-        .into_iter()
-        .chain(control)
-        .collect();
+    let functions = duts.chain(control).collect();
     response::Status {
         functions,
         counters: rig.counters(),
@@ -157,6 +163,7 @@ fn function_status(connected: bool, front: &PciFront) -> FunctionStatus {
         bus_master: front.is_bus_master(),
         power_state: front.power_state(),
         bound_vectors: front.bound_vectors(),
+        link_up: front.link() == Link::Up,
     }
 }
 
@@ -220,16 +227,15 @@ fn dma_submit(rig: &mut Rig, ask: &DmaSubmit) -> Outcome {
     }
     let request = crate::host_request::from_api(ask)
         .map_err(|message| RpcError::new(CODE_BAD_PARAMS, message))?;
-    let id = rig
-        .dut
-        .model_mut()
+    let function = ask.function;
+    let id = dut_mut(rig, function)?
         .submit_host(request)
         .map_err(|error| RpcError::new(CODE_BUSY, error.to_string()))?;
-    Ok(Taken::Later(Awaited::Dma { id }, None))
+    Ok(Taken::Later(Awaited::Dma { function, id }, None))
 }
 
 fn buffer_declare(rig: &mut Rig, ask: BufferDeclare) -> Outcome {
-    dut(rig, ask.function)?;
+    let dut = dut_mut(rig, ask.function)?;
     let buffer = Buffer {
         id: 0,
         function: ask.function,
@@ -238,22 +244,18 @@ fn buffer_declare(rig: &mut Rig, ask: BufferDeclare) -> Outcome {
         length: ask.length,
         direction: ask.direction,
     };
-    let id = rig
-        .dut
-        .model_mut()
-        .declare_buffer(buffer)
-        .map_err(|error| {
-            let code = match error {
-                DeclareError::Full => CODE_LIMIT,
-                DeclareError::Range { .. } | DeclareError::Name => CODE_BAD_PARAMS,
-            };
-            RpcError::new(code, error.to_string())
-        })?;
+    let id = dut.declare_buffer(buffer).map_err(|error| {
+        let code = match error {
+            DeclareError::Full => CODE_LIMIT,
+            DeclareError::Range { .. } | DeclareError::Name => CODE_BAD_PARAMS,
+        };
+        RpcError::new(code, error.to_string())
+    })?;
     done::<BufferDeclare>(BufferId { id })
 }
 
 fn buffer_undeclare(rig: &mut Rig, ask: &BufferUndeclare) -> Outcome {
-    if !rig.dut.model_mut().undeclare_buffer(ask.id) {
+    if !dut_mut(rig, ask.function)?.undeclare_buffer(ask.id) {
         return Err(RpcError::new(
             CODE_BAD_PARAMS,
             format!("no buffer {} is declared; see buffer.list", ask.id),
@@ -263,7 +265,11 @@ fn buffer_undeclare(rig: &mut Rig, ask: &BufferUndeclare) -> Outcome {
 }
 
 fn buffer_list(rig: &Rig, ask: &BufferList) -> Outcome {
-    let mut all = rig.dut.model().ledger().buffers(ask.from).cloned();
+    let mut all = dut(rig, ask.function)?
+        .model()
+        .ledger()
+        .buffers(ask.from)
+        .cloned();
     let buffers: Vec<Buffer> = all.by_ref().take(BUFFERS_PER_PAGE).collect();
     let next = all.next().map(|buffer| buffer.id);
     done::<BufferList>(Buffers { buffers, next })
@@ -272,7 +278,8 @@ fn buffer_list(rig: &Rig, ask: &BufferList) -> Outcome {
 fn ledger_read(rig: &Rig, ask: &LedgerRead) -> Outcome {
     let limit = ask.limit.clamp(1, MAX_LEDGER_ENTRIES);
     let limit = usize::try_from(limit).unwrap_or(1);
-    done::<LedgerRead>(rig.dut.model().ledger().page(ask.from, limit))
+    let ledger = dut(rig, ask.function)?.model().ledger();
+    done::<LedgerRead>(ledger.page(ask.from, limit))
 }
 
 fn sabotage_set(rig: &mut Rig, ask: &SabotageSet) -> Outcome {
@@ -280,7 +287,7 @@ fn sabotage_set(rig: &mut Rig, ask: &SabotageSet) -> Outcome {
         let message = "times must be 1 or more, or null for always";
         return Err(RpcError::new(CODE_BAD_PARAMS, message));
     }
-    rig.dut.model_mut().set_sabotage(ask.name, ask.times);
+    dut_mut(rig, ask.function)?.set_sabotage(ask.name, ask.times);
     done::<SabotageSet>(Empty {})
 }
 
@@ -290,12 +297,24 @@ fn function_reset(rig: &mut Rig, ask: &FunctionReset) -> Outcome {
             control_function(rig)?;
             rig.reset_control_function();
         }
-        name => {
-            dut(rig, name)?;
-            rig.dut.model_mut().reset_by_control();
-        }
+        name => dut_mut(rig, name)?.reset_by_control(),
     }
     done::<FunctionReset>(Empty {})
+}
+
+fn link_set(rig: &mut Rig, ask: &LinkSet) -> Outcome {
+    let link = match ask.link {
+        LinkState::Up => Link::Up,
+        LinkState::Down => Link::Down,
+    };
+    dut_mut(rig, ask.function)?.set_link(link);
+    done::<LinkSet>(Empty {})
+}
+
+fn function_disconnect(rig: &mut Rig, ask: &FunctionDisconnect) -> Outcome {
+    let error = no_dut(rig, ask.function);
+    rig.dut_mut(ask.function).ok_or(error)?.close();
+    done::<FunctionDisconnect>(Empty {})
 }
 
 fn control_function(rig: &Rig) -> Result<&Port<ControlFunction>, RpcError> {
@@ -319,13 +338,19 @@ pub(crate) fn not_connected(function: FunctionName) -> RpcError {
 }
 
 pub(crate) fn dut(rig: &Rig, name: FunctionName) -> Result<&Port<Dut>, RpcError> {
-    if name == FunctionName::DUT0 {
-        return Ok(&rig.dut);
-    }
-    Err(RpcError::new(
-        CODE_BAD_PARAMS,
-        format!("{name} is no device under test of this process; there is dut0"),
-    ))
+    rig.dut(name).ok_or_else(|| no_dut(rig, name))
+}
+
+pub(crate) fn dut_mut(rig: &mut Rig, name: FunctionName) -> Result<&mut Dut, RpcError> {
+    let error = no_dut(rig, name);
+    rig.dut_mut(name).map(Port::model_mut).ok_or(error)
+}
+
+fn no_dut(rig: &Rig, name: FunctionName) -> RpcError {
+    let names = rig.duts.iter().map(|port| port.name().to_string());
+    let names = names.collect::<Vec<_>>().join(", ");
+    let message = format!("{name} is no device under test of this process; there is {names}");
+    RpcError::new(CODE_BAD_PARAMS, message)
 }
 
 fn later(rig: &Rig, awaited: Awaited, timeout_ms: u32, now: Instant) -> Outcome {

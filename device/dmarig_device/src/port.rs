@@ -125,6 +125,12 @@ impl<M: DeviceModel> Port<M> {
         (&mut self.model, self.connection.as_mut())
     }
 
+    /// The function.
+    #[must_use]
+    pub const fn name(&self) -> FunctionName {
+        self.name
+    }
+
     /// The model.
     #[must_use]
     pub const fn model(&self) -> &M {

@@ -19,7 +19,7 @@ use crate::control_function::ControlFunction;
 use crate::control_socket::{Caller, ClientId, ControlSocket, Incoming};
 use crate::dut::Dut;
 use crate::methods;
-use crate::port::{Port, chain};
+use crate::port::{Port, PortCounters, chain};
 use crate::readiness::Readiness;
 use crate::settle;
 use crate::tick_clock::TickClock;
@@ -61,7 +61,8 @@ pub enum Next {
 /// Everything the device process is.
 #[derive(Debug)]
 pub struct Rig {
-    pub(crate) dut: Port<Dut>,
+    /// In the order of their numbers; there is one at least.
+    pub(crate) duts: Vec<Port<Dut>>,
     pub(crate) control_function: Option<Port<ControlFunction>>,
     pub(crate) control_socket: Option<ControlSocket>,
     pub(crate) waiters: Waiters,
@@ -72,15 +73,19 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Puts the parts together.
+    /// Puts the parts together. The n-th device under test has the number n.
+    ///
+    /// # Panics
+    /// Without any device under test.
     #[must_use]
     pub fn new(
-        dut: Port<Dut>,
+        duts: Vec<Port<Dut>>,
         control_function: Option<Port<ControlFunction>>,
         control_socket: Option<ControlSocket>,
     ) -> Self {
+        assert!(!duts.is_empty(), "a rig has a device under test");
         Self {
-            dut,
+            duts,
             control_function,
             control_socket,
             waiters: Waiters::default(),
@@ -101,7 +106,10 @@ impl Rig {
         if self.accept_again.is_some_and(|again| again <= now) {
             self.accept_again = None;
         }
-        self.dut.model_mut().set_now(self.clock.tick(now));
+        let tick = self.clock.tick(now);
+        for dut in &mut self.duts {
+            dut.model_mut().set_now(tick);
+        }
         match event {
             Event::Signal => self.stop(),
             Event::Connect(name) => {
@@ -130,14 +138,27 @@ impl Rig {
             .control_function
             .as_ref()
             .map(|_| FunctionName::Control);
-        std::iter::once(FunctionName::DUT0).chain(control)
+        (0..)
+            .map(FunctionName::Dut)
+            .take(self.duts.len())
+            .chain(control)
+    }
+
+    /// A device under test.
+    pub(crate) fn dut(&self, name: FunctionName) -> Option<&Port<Dut>> {
+        self.duts.get(dut_index(name)?)
+    }
+
+    /// A device under test, to change it.
+    pub(crate) fn dut_mut(&mut self, name: FunctionName) -> Option<&mut Port<Dut>> {
+        self.duts.get_mut(dut_index(name)?)
     }
 
     /// A function's listening socket.
     pub(crate) fn listener(&self, name: FunctionName) -> Option<BorrowedFd<'_>> {
         match name {
             FunctionName::Control => self.control_function.as_ref().map(AsFd::as_fd),
-            FunctionName::Dut(_) => Some(self.dut.as_fd()),
+            FunctionName::Dut(_) => self.dut(name).map(AsFd::as_fd),
         }
     }
 
@@ -145,7 +166,7 @@ impl Rig {
     pub(crate) fn interest(&self, name: FunctionName) -> Option<(u32, BorrowedFd<'_>, bool, bool)> {
         match name {
             FunctionName::Control => self.control_function.as_ref()?.interest(),
-            FunctionName::Dut(_) => self.dut.interest(),
+            FunctionName::Dut(_) => self.dut(name)?.interest(),
         }
     }
 
@@ -156,7 +177,9 @@ impl Rig {
                 .control_function
                 .as_ref()
                 .is_some_and(|port| port.generation() == generation),
-            FunctionName::Dut(_) => self.dut.generation() == generation,
+            FunctionName::Dut(_) => self
+                .dut(name)
+                .is_some_and(|port| port.generation() == generation),
         }
     }
 
@@ -167,8 +190,10 @@ impl Rig {
 
     /// Hangs up on everybody, so that the models drop what is theirs.
     pub fn shut_down(&mut self) {
-        self.dut.close();
-        self.dut.model_mut().end_recording();
+        for dut in &mut self.duts {
+            dut.close();
+            dut.model_mut().end_recording();
+        }
         if let Some(port) = &mut self.control_function {
             port.close();
         }
@@ -187,10 +212,15 @@ impl Rig {
     /// Totals for `status`.
     pub(crate) fn counters(&self) -> Counters {
         let control = self.control_function.as_ref().map(Port::counters);
-        let ports = [self.dut.counters(), control.unwrap_or_default()];
-        let total = |field: fn(&crate::port::PortCounters) -> u64| ports.iter().map(field).sum();
-        let dut = self.dut.model();
-        let interrupts = dut.interrupt_counters();
+        let ports: Vec<_> = self
+            .duts
+            .iter()
+            .map(Port::counters)
+            .chain(control)
+            .collect();
+        let total = |field: fn(&PortCounters) -> u64| ports.iter().map(field).sum();
+        let of_duts =
+            |field: fn(&Dut) -> u64| self.duts.iter().map(|port| field(port.model())).sum();
         let doorbells = self
             .control_function
             .as_ref()
@@ -201,11 +231,11 @@ impl Rig {
             refused_connections: total(|port| port.refused_connections),
             protocol_errors: total(|port| port.protocol_errors),
             rejected_messages: total(|port| port.rejected_messages),
-            message_dma: dut.message_counters().sent,
-            message_timeouts: dut.message_counters().timed_out,
+            message_dma: of_duts(|dut| dut.message_counters().sent),
+            message_timeouts: of_duts(|dut| dut.message_counters().timed_out),
             late_replies: total(|port| port.late_replies),
-            interrupts: interrupts.delivered + doorbells.delivered,
-            lost_interrupts: interrupts.unbound + doorbells.unbound,
+            interrupts: doorbells.delivered + of_duts(|dut| dut.interrupt_counters().delivered),
+            lost_interrupts: doorbells.unbound + of_duts(|dut| dut.interrupt_counters().unbound),
             slow_control_clients: self
                 .control_socket
                 .as_ref()
@@ -235,7 +265,7 @@ impl Rig {
     fn accept(&mut self, name: FunctionName) -> Result<(), ListenError> {
         match name {
             FunctionName::Control => self.control_function.as_mut().map_or(Ok(()), Port::accept),
-            FunctionName::Dut(_) => self.dut.accept(),
+            FunctionName::Dut(_) => self.dut_mut(name).map_or(Ok(()), Port::accept),
         }
     }
 
@@ -254,7 +284,11 @@ impl Rig {
                     port.on_ready(readiness);
                 }
             }
-            FunctionName::Dut(_) => self.dut.on_ready(readiness),
+            FunctionName::Dut(_) => {
+                if let Some(port) = self.dut_mut(name) {
+                    port.on_ready(readiness);
+                }
+            }
         }
     }
 
@@ -295,11 +329,6 @@ impl Rig {
         self.control_socket.as_ref()?.client_with_requests()
     }
 
-    /// When the endpoint wants to be called although nothing happens.
-    fn next_tick(&self) -> Option<Instant> {
-        self.clock.instant(self.dut.model().next_tick()?)
-    }
-
     fn next(&self, has_more: bool) -> Next {
         if self.is_stopping {
             return Next::Stop;
@@ -307,20 +336,29 @@ impl Rig {
         if has_more || self.client_with_requests().is_some() {
             return Next::Now;
         }
+        let of_duts = self.duts.iter().flat_map(|port| {
+            let model = port.model();
+            let tick = model.next_tick().and_then(|tick| self.clock.instant(tick));
+            [port.next_deadline(), tick, model.next_checkpoint()]
+        });
         let deadlines = [
-            self.dut.next_deadline(),
-            self.next_tick(),
-            self.dut.model().next_checkpoint(),
             self.waiters.next_deadline(),
             self.control_socket
                 .as_ref()
                 .and_then(ControlSocket::next_deadline),
             self.accept_again,
         ];
-        deadlines
-            .into_iter()
+        of_duts
+            .chain(deadlines)
             .flatten()
             .min()
             .map_or(Next::OnEvent, Next::At)
+    }
+}
+
+fn dut_index(name: FunctionName) -> Option<usize> {
+    match name {
+        FunctionName::Dut(number) => Some(number.into()),
+        FunctionName::Control => None,
     }
 }

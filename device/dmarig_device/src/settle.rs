@@ -13,12 +13,15 @@ use crate::methods::to_value;
 use crate::rig::Rig;
 use crate::waiters::{Awaited, Waiter};
 
-/// Does it all; tells whether the engine has more to do at once.
+/// Does it all; tells whether a device under test has more to do at once.
 pub(crate) fn settle(rig: &mut Rig, now: Instant) -> bool {
-    rig.dut.expire(now);
-    let (dut, connection) = rig.dut.parts();
-    let has_more = dut.work(connection, now);
-    rig.dut.flush();
+    let mut has_more = false;
+    for port in &mut rig.duts {
+        port.expire(now);
+        let (dut, connection) = port.parts();
+        has_more |= dut.work(connection, now);
+        port.flush();
+    }
     if let Some(port) = &mut rig.control_function {
         port.flush();
     }
@@ -26,11 +29,15 @@ pub(crate) fn settle(rig: &mut Rig, now: Instant) -> bool {
         socket.expire(now);
     }
     forget_gone_clients(rig);
-    answer_finished_dma(rig, now);
+    for number in 0..rig.duts.len() {
+        answer_finished_dma(rig, number, now);
+        answer_epochs(rig, number, now);
+    }
     answer_mailbox(rig, now);
-    answer_epochs(rig, now);
     answer_deadlines(rig, now);
-    rig.dut.model_mut().follow_recording(now);
+    for port in &mut rig.duts {
+        port.model_mut().follow_recording(now);
+    }
     has_more
 }
 
@@ -49,11 +56,12 @@ fn forget_gone_clients(rig: &mut Rig) {
     }
 }
 
-fn answer_finished_dma(rig: &mut Rig, now: Instant) {
-    for (id, outcome) in rig.dut.model_mut().take_finished() {
+fn answer_finished_dma(rig: &mut Rig, number: usize, now: Instant) {
+    let function = rig.duts[number].name();
+    for (id, outcome) in rig.duts[number].model_mut().take_finished() {
         let over = rig
             .waiters
-            .take(|waiter| waiter.awaited == Awaited::Dma { id });
+            .take(|waiter| waiter.awaited == Awaited::Dma { function, id });
         for waiter in over {
             rig.answer(waiter.caller, Ok(to_value::<DmaSubmit>(&outcome)), now);
         }
@@ -109,13 +117,14 @@ fn call_outcome(end: CallEnd) -> Result<Value, RpcError> {
     }
 }
 
-fn answer_epochs(rig: &mut Rig, now: Instant) {
-    let epoch = rig.dut.model().mapping_epoch();
-    let over = rig.waiters.take(
-        |waiter| matches!(waiter.awaited, Awaited::EpochAbove { epoch: seen, .. } if epoch > seen),
-    );
+fn answer_epochs(rig: &mut Rig, number: usize, now: Instant) {
+    let name = rig.duts[number].name();
+    let now_at = rig.duts[number].model().mapping_epoch();
+    let over = rig.waiters.take(|waiter| {
+        matches!(waiter.awaited, Awaited::EpochAbove { function, epoch } if function == name && now_at > epoch)
+    });
     for waiter in over {
-        let value = to_value::<MappingsWait>(&Epoch { epoch });
+        let value = to_value::<MappingsWait>(&Epoch { epoch: now_at });
         rig.answer(waiter.caller, Ok(value), now);
     }
 }
@@ -160,6 +169,8 @@ fn deadline_message(rig: &Rig, waiter: &Waiter) -> String {
         Awaited::EpochAbove { function, epoch } => {
             format!("the mapping epoch of {function} did not pass {epoch:#x} in time")
         }
-        Awaited::Dma { id } => format!("DMA request {id} did not end in time"),
+        Awaited::Dma { function, id } => {
+            format!("DMA request {id} of {function} did not end in time")
+        }
     }
 }

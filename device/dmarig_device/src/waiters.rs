@@ -25,8 +25,10 @@ pub enum Awaited {
         /// The epoch already seen.
         epoch: u64,
     },
-    /// The end of a request that the engine numbered so.
+    /// The end of a request that the function numbered so.
     Dma {
+        /// The function.
+        function: FunctionName,
         /// The number.
         id: u64,
     },

@@ -127,7 +127,10 @@ impl MachineRig {
         let mut from = 0;
         loop {
             let page = self
-                .call(&BufferList { from })
+                .call(&BufferList {
+                    function: FunctionName::DUT0,
+                    from,
+                })
                 .map_err(|error| self.client_trouble(&error))?;
             for buffer in &page.buffers {
                 self.undeclare(buffer.id.into())?;
@@ -388,9 +391,12 @@ impl Rig for MachineRig {
 
     fn undeclare(&mut self, id: u64) -> Result<(), RigError> {
         let id = u32::try_from(id).map_err(|_| RigError(format!("no buffer has the id {id}")))?;
-        self.call(&BufferUndeclare { id })
-            .map(|_| ())
-            .map_err(|error| self.client_trouble(&error))
+        self.call(&BufferUndeclare {
+            function: FunctionName::DUT0,
+            id,
+        })
+        .map(|_| ())
+        .map_err(|error| self.client_trouble(&error))
     }
 
     fn take_violations(&mut self) -> Result<Vec<Violation>, RigError> {
@@ -398,6 +404,7 @@ impl Rig for MachineRig {
         for _ in 0..LEDGER_PAGES_MAX {
             let page = self
                 .call(&LedgerRead {
+                    function: FunctionName::DUT0,
                     from: self.ledger_next,
                     limit: LEDGER_PAGE,
                 })

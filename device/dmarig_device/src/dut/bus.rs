@@ -19,6 +19,7 @@ pub(super) struct Bus<'a> {
     pub(super) messages: &'a mut Messages,
     pub(super) connection: Option<&'a mut Connection>,
     pub(super) channels: u8,
+    pub(super) function: FunctionName,
     pub(super) channel: Option<u32>,
     pub(super) now: Instant,
 }
@@ -26,7 +27,7 @@ pub(super) struct Bus<'a> {
 impl Bus<'_> {
     fn judge(&mut self, iova: Iova, len: usize, direction: AccessDirection) {
         let who = Requester {
-            function: FunctionName::DUT0,
+            function: self.function,
             channel: self.channel,
             epoch: self.memory.epoch(),
         };

@@ -11,11 +11,12 @@ use crate::host_request;
 /// One record for each run read and each run written; a request without a list has at most one of each.
 pub(super) fn accesses(
     record: &RequestRecord,
+    function: FunctionName,
     channel: Option<u32>,
 ) -> impl Iterator<Item = AccessRecord> {
     let access = move |iova: Iova, length: u64, direction| AccessRecord {
         seq: 0,
-        function: FunctionName::DUT0,
+        function,
         channel,
         iova,
         length,

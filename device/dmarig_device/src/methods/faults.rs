@@ -1,12 +1,11 @@
 //! The methods of fault injection.
 
+use control_api::RpcError;
 use control_api::request::{FaultsClear, FaultsLoad, FaultsPoints, FaultsRecord, FaultsStatus};
 use control_api::response::{Empty, FaultPoints, FaultRules};
 use control_api::rpc::CODE_BAD_PARAMS;
-use control_api::{FunctionName, RpcError};
 
-use super::{Outcome, done, dut};
-use crate::dut::Dut;
+use super::{Outcome, done, dut, dut_mut};
 use crate::rig::Rig;
 
 /// Rules of one `faults.status` page, and channels of all of them, so that a page fits a line.
@@ -53,9 +52,4 @@ pub(super) fn record(rig: &mut Rig, ask: &FaultsRecord) -> Outcome {
 pub(super) fn points(rig: &Rig, ask: &FaultsPoints) -> Outcome {
     let points = dut(rig, ask.function)?.model().fault_points();
     done::<FaultsPoints>(FaultPoints { points })
-}
-
-fn dut_mut(rig: &mut Rig, name: FunctionName) -> Result<&mut Dut, RpcError> {
-    dut(rig, name)?;
-    Ok(rig.dut.model_mut())
 }

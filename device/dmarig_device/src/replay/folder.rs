@@ -82,8 +82,9 @@ fn replay_function(
     } else {
         MessageDma::Off
     };
+    let name = function.name.parse().unwrap_or_default();
     let endpoint = (model.endpoint)(&description);
-    let dut = Dut::with_endpoint(&description, message_dma, endpoint)?;
+    let dut = Dut::with_endpoint(&description, message_dma, endpoint)?.named(name);
     let (log_path, log) = open(folder, &function.events)?;
     let (_, trace) = open(folder, &function.trace)?;
     replay(dut, log, BufReader::new(trace)).map_err(|source| ReplayFolderError::Log {

@@ -58,7 +58,7 @@ impl Card {
     fn new() -> Self {
         let file =
             PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../device_file/devices/nic-like.toml");
-        let mut bench = Bench::with(|options| options.device = Some(file));
+        let mut bench = Bench::with(|options| options.device = vec![file]);
         let mut qemu = bench.connect(FunctionName::DUT0);
         let ram = SharedMemory::create_sealed("ram", RAM_SIZE).expect("memory");
         qemu.map(&mut bench, &ram, BASE, true);
@@ -338,8 +338,18 @@ fn ledger_knows_the_accesses_and_names_the_ring_that_dangles() {
     card.start_tx();
     card.tx_descriptor(0, BASE + BUFFERS, 100, true);
     card.write(TX_TAIL, 1);
-    harness.call(&mut card.bench, &BufferUndeclare { id: ring });
-    let read = LedgerRead { from: 0, limit: 80 };
+    harness.call(
+        &mut card.bench,
+        &BufferUndeclare {
+            function: FunctionName::DUT0,
+            id: ring,
+        },
+    );
+    let read = LedgerRead {
+        function: FunctionName::DUT0,
+        from: 0,
+        limit: 80,
+    };
     let page = harness.call(&mut card.bench, &read);
     let seen: Vec<_> = page
         .records

@@ -115,7 +115,7 @@ fn pin_stays_up_until_the_cause_is_cleared() {
 fn device_file_with_fewer_vectors_shares_the_last_one() {
     let device = tempfile::NamedTempFile::new().expect("file");
     std::fs::write(device.path(), "[interrupts]\nmsix_vectors = 2\n").expect("file");
-    let mut bench = Bench::with(|options| options.device = Some(device.path().into()));
+    let mut bench = Bench::with(|options| options.device = vec![device.path().into()]);
     let mut qemu = bench.connect(FunctionName::DUT0);
     let vectors = [eventfd(), eventfd()];
     for (number, vector) in (0..).zip(&vectors) {
@@ -129,7 +129,7 @@ fn device_file_with_fewer_vectors_shares_the_last_one() {
     assert_eq!(vectors.each_ref().map(take_count), [1, 3]);
 
     std::fs::write(device.path(), "[interrupts]\nmsix_vectors = 0\n").expect("file");
-    let mut bench = Bench::with(|options| options.device = Some(device.path().into()));
+    let mut bench = Bench::with(|options| options.device = vec![device.path().into()]);
     let mut qemu = bench.connect(FunctionName::DUT0);
     assert_eq!(qemu.find_capability(&mut bench, MSIX_CAPABILITY), None);
 }
@@ -222,7 +222,14 @@ fn miss_goes_by_message_and_a_served_one_is_a_finding() {
         outcome.path_findings[0].kind,
         PathFindingKind::FallbackSucceeded
     );
-    let page = harness.call(&mut bench, &LedgerRead { from: 0, limit: 10 });
+    let page = harness.call(
+        &mut bench,
+        &LedgerRead {
+            function: FunctionName::DUT0,
+            from: 0,
+            limit: 10,
+        },
+    );
     assert_eq!(page.violations[0].kind, ViolationKind::FallbackSucceeded);
 }
 

@@ -39,9 +39,9 @@ struct Bed {
 fn bed(device_file: &str) -> Bed {
     let mut bench = Bench::with(|options| {
         if !device_file.is_empty() {
-            let path = options.socket.with_extension("toml");
+            let path = options.socket[0].with_extension("toml");
             std::fs::write(&path, device_file).expect("device file");
-            options.device = Some(path);
+            options.device = vec![path];
         }
     });
     let mut qemu = bench.connect(FunctionName::DUT0);
@@ -86,7 +86,11 @@ impl Bed {
     }
 
     fn page(&mut self) -> LedgerPage {
-        let read = LedgerRead { from: 0, limit: 80 };
+        let read = LedgerRead {
+            function: FunctionName::DUT0,
+            from: 0,
+            limit: 80,
+        };
         self.harness.call(&mut self.bench, &read)
     }
 }

@@ -1,8 +1,15 @@
 //! The PCI function in front: interrupts by what the guest has enabled, sleep, mappable BARs.
 
 use control_api::FunctionName;
+use control_api::request::{
+    DmaOp, DmaPath, DmaSubmit, FunctionDisconnect, LinkSet, LinkState, Status,
+};
+use control_api::response::DmaStatus;
+use dmarig_abi::Iova;
 use dmarig_abi::descriptor::{DESCRIPTOR_FLAG_INTERRUPT, DMA_OP_NOP};
 use dmarig_abi::registers::{DUT_ID_VALUE, REG_ID, REG_INTERRUPT_ENABLE, REG_SCRATCH};
+
+use guest_memory::SharedMemory;
 
 use crate::support::{Bench, MockQemu, eventfd, take_count};
 
@@ -13,7 +20,7 @@ const MSIX_CAPABILITY: u8 = 0x11;
 fn bench_of(device: &str) -> (Bench, MockQemu) {
     let file = tempfile::NamedTempFile::new().expect("file");
     std::fs::write(file.path(), device).expect("file");
-    let mut bench = Bench::with(|options| options.device = Some(file.path().into()));
+    let mut bench = Bench::with(|options| options.device = vec![file.path().into()]);
     let qemu = bench.connect(FunctionName::DUT0);
     (bench, qemu)
 }
@@ -122,6 +129,61 @@ fn mappable_bar_is_memory_by_descriptor_and_by_message_over_resets() {
     assert_eq!(qemu.read(&mut bench, 2, 0x1ff8, 8), [7; 8]);
     let id = qemu.read(&mut bench, 0, REG_ID, 4);
     assert_eq!(id, DUT_ID_VALUE.to_le_bytes(), "BAR 0 is the engine's");
+}
+
+#[test]
+fn link_that_is_down_carries_nothing_and_coming_up_is_a_reset() {
+    let (mut bench, mut qemu) = bench_of("");
+    let mut harness = bench.harness();
+    let ram = SharedMemory::create_sealed("ram", 0x1000).expect("memory");
+    qemu.map(&mut bench, &ram, 0, true);
+    qemu.enable_bus_master(&mut bench);
+    let vector = eventfd();
+    qemu.bind_vector(&mut bench, 0, &vector);
+    qemu.write(&mut bench, 0, REG_INTERRUPT_ENABLE, &1_u32.to_le_bytes());
+    qemu.write(&mut bench, 0, REG_SCRATCH, &[1, 2, 3, 4]);
+    let set = |link| LinkSet {
+        function: FunctionName::DUT0,
+        link,
+    };
+    let fill = DmaSubmit {
+        function: FunctionName::DUT0,
+        op: DmaOp::Fill,
+        path: DmaPath::Default,
+        iova: Iova::new(0),
+        destination: None,
+        length: 8,
+        seed: 1,
+    };
+    assert_eq!(harness.call(&mut bench, &fill).status, DmaStatus::Success);
+
+    harness.call(&mut bench, &set(LinkState::Down));
+    assert!(!harness.call(&mut bench, &Status {}).functions[&FunctionName::DUT0].link_up);
+    assert_eq!(qemu.read_config(&mut bench, 0, 64), [0xff; 64]);
+    assert_eq!(qemu.read(&mut bench, 0, REG_ID, 4), [0xff; 4]);
+    qemu.write(&mut bench, 0, REG_SCRATCH, &[9; 4]);
+    interrupt_from(&mut bench, &mut qemu, 0);
+    assert_eq!(take_count(&vector), 0);
+    assert_ne!(harness.call(&mut bench, &fill).status, DmaStatus::Success);
+
+    harness.call(&mut bench, &set(LinkState::Up));
+    let id = qemu.read(&mut bench, 0, REG_ID, 4);
+    assert_eq!(id, DUT_ID_VALUE.to_le_bytes());
+    assert_eq!(qemu.read(&mut bench, 0, REG_SCRATCH, 4), [0; 4]);
+    assert_eq!(qemu.read_config(&mut bench, 4, 2), [0; 2]);
+}
+
+#[test]
+fn function_that_hangs_up_can_be_connected_again() {
+    let (mut bench, mut qemu) = bench_of("");
+    let mut harness = bench.harness();
+    let function = FunctionName::DUT0;
+    harness.call(&mut bench, &FunctionDisconnect { function });
+    assert!(qemu.client.receive().is_err(), "the end of the stream");
+    assert!(!harness.call(&mut bench, &Status {}).functions[&function].connected);
+    let mut qemu = bench.connect(function);
+    let id = qemu.read(&mut bench, 0, REG_ID, 4);
+    assert_eq!(id, DUT_ID_VALUE.to_le_bytes());
 }
 
 #[test]

@@ -193,8 +193,14 @@ impl Guest {
     fn be_judged(&mut self) {
         let name = self.dice.pick(&Sabotage::ALL);
         let times = Some(1 + u32::try_from(self.dice.below(3)).expect("small"));
-        self.harness
-            .call(&mut self.bench, &SabotageSet { name, times });
+        self.harness.call(
+            &mut self.bench,
+            &SabotageSet {
+                function: FunctionName::DUT0,
+                name,
+                times,
+            },
+        );
         let buffer = BufferDeclare {
             function: FUNCTION,
             name: "any".into(),
@@ -205,8 +211,14 @@ impl Guest {
         // A range that wraps is refused, and that is fine here.
         self.harness.try_call(&mut self.bench, &buffer).ok();
         let limit = u32::MAX;
-        self.harness
-            .call(&mut self.bench, &LedgerRead { from: 0, limit });
+        self.harness.call(
+            &mut self.bench,
+            &LedgerRead {
+                function: FunctionName::DUT0,
+                from: 0,
+                limit,
+            },
+        );
         let function = FUNCTION;
         self.harness
             .call(&mut self.bench, &MappingsSummary { function });

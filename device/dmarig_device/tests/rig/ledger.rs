@@ -53,7 +53,14 @@ fn fill(iova: u64, length: u64) -> DmaSubmit {
 }
 
 fn page(bench: &mut Bench, harness: &mut Harness) -> LedgerPage {
-    harness.call(bench, &LedgerRead { from: 0, limit: 80 })
+    harness.call(
+        bench,
+        &LedgerRead {
+            function: FunctionName::DUT0,
+            from: 0,
+            limit: 80,
+        },
+    )
 }
 
 fn violations(bench: &mut Bench, harness: &mut Harness) -> Vec<Violation> {
@@ -91,7 +98,13 @@ fn outside_wrong_direction_and_after_free_are_told_apart() {
     let id = harness.call(&mut bench, &buffer).id;
     harness.call(&mut bench, &fill(BASE, 0x101));
     harness.call(&mut bench, &fill(BASE, 0x10));
-    harness.call(&mut bench, &BufferUndeclare { id });
+    harness.call(
+        &mut bench,
+        &BufferUndeclare {
+            function: FunctionName::DUT0,
+            id,
+        },
+    );
     harness.call(&mut bench, &fill(BASE, 0x10));
     let expected = [
         ViolationKind::OutsideDeclared,
@@ -209,7 +222,13 @@ fn enabled_ring_dangles_at_unmap_free_and_reset() {
     assert_eq!(found[0].declared.as_deref(), Some("rings"));
 
     harness.call(&mut bench, &LedgerClear {});
-    harness.call(&mut bench, &BufferUndeclare { id });
+    harness.call(
+        &mut bench,
+        &BufferUndeclare {
+            function: FunctionName::DUT0,
+            id,
+        },
+    );
     assert_eq!(
         kinds(&mut bench, &mut harness),
         [ViolationKind::Dangling; 2]
@@ -231,9 +250,21 @@ fn buffers_are_listed_in_pages_and_bad_ones_refused() {
         let buffer = declare(&name, u64::MAX - number, 1, direction);
         harness.call(&mut bench, &buffer);
     }
-    let first = harness.call(&mut bench, &BufferList { from: 0 });
+    let first = harness.call(
+        &mut bench,
+        &BufferList {
+            function: FunctionName::DUT0,
+            from: 0,
+        },
+    );
     let from = first.next.expect("more");
-    let second = harness.call(&mut bench, &BufferList { from });
+    let second = harness.call(
+        &mut bench,
+        &BufferList {
+            function: FunctionName::DUT0,
+            from,
+        },
+    );
     assert_eq!(
         (first.buffers.len() + second.buffers.len(), second.next),
         (250, None)
@@ -248,7 +279,13 @@ fn buffers_are_listed_in_pages_and_bad_ones_refused() {
     for buffer in bad {
         assert_eq!(harness.refused(&mut bench, &buffer).0, CODE_BAD_PARAMS);
     }
-    let (code, text) = harness.refused(&mut bench, &BufferUndeclare { id: 9999 });
+    let (code, text) = harness.refused(
+        &mut bench,
+        &BufferUndeclare {
+            function: FunctionName::DUT0,
+            id: 9999,
+        },
+    );
     assert_eq!(code, CODE_BAD_PARAMS);
     assert!(text.contains("buffer.list"), "{text}");
 }

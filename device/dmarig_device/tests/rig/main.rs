@@ -15,5 +15,6 @@ mod mailbox;
 mod mappings;
 mod replay;
 mod sabotage;
+mod several;
 mod stopped_messages;
 mod support;

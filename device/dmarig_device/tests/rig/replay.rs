@@ -338,12 +338,27 @@ fn carry_out(steps: &[Step], answers: u64) {
                 harness.call(&mut bench, &declare);
             }
             Step::Undeclare(id) => {
-                harness.try_call(&mut bench, &BufferUndeclare { id }).ok();
+                harness
+                    .try_call(
+                        &mut bench,
+                        &BufferUndeclare {
+                            function: FunctionName::DUT0,
+                            id,
+                        },
+                    )
+                    .ok();
             }
             Step::Sabotage(number) => match Sabotage::ALL.get(number).copied() {
                 Some(name) => {
                     let times = Some(2);
-                    harness.call(&mut bench, &SabotageSet { name, times });
+                    harness.call(
+                        &mut bench,
+                        &SabotageSet {
+                            function: FunctionName::DUT0,
+                            name,
+                            times,
+                        },
+                    );
                 }
                 None => {
                     harness.call(&mut bench, &SabotageClear {});

@@ -41,7 +41,11 @@ impl Subject {
     }
 
     fn sabotage(&mut self, name: Sabotage, times: Option<u32>) {
-        let set = SabotageSet { name, times };
+        let set = SabotageSet {
+            function: FunctionName::DUT0,
+            name,
+            times,
+        };
         self.harness.call(&mut self.bench, &set);
     }
 
@@ -72,7 +76,12 @@ impl Subject {
     }
 
     fn struck(&mut self) -> u64 {
-        let list = self.harness.call(&mut self.bench, &SabotageList {});
+        let list = self.harness.call(
+            &mut self.bench,
+            &SabotageList {
+                function: FunctionName::DUT0,
+            },
+        );
         list.sabotages.iter().map(|one| one.struck).sum()
     }
 }
@@ -196,6 +205,7 @@ fn stale_mappings_end_with_the_connection_and_the_sabotage_goes_on() {
 fn zero_times_is_refused_and_every_name_is_listed() {
     let mut subject = Subject::new();
     let set = SabotageSet {
+        function: FunctionName::DUT0,
         name: Sabotage::DeviceFlipBit,
         times: Some(0),
     };
@@ -203,7 +213,12 @@ fn zero_times_is_refused_and_every_name_is_listed() {
     assert_eq!(code, CODE_BAD_PARAMS);
     for name in Sabotage::ALL {
         subject.sabotage(name, None);
-        let list = subject.harness.call(&mut subject.bench, &SabotageList {});
+        let list = subject.harness.call(
+            &mut subject.bench,
+            &SabotageList {
+                function: FunctionName::DUT0,
+            },
+        );
         assert!(
             list.sabotages.iter().any(|one| one.name == name),
             "{name:?}"

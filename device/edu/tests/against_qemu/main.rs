@@ -8,6 +8,7 @@ mod qtest;
 
 use std::path::Path;
 
+use control_api::FunctionName;
 use control_api::request::{Sabotage, SabotageSet};
 use libtest_mimic::{Arguments, Failed, Trial};
 use machine::{Machine, Subject};
@@ -49,7 +50,11 @@ fn both(folder: &Path, sabotage: Option<Sabotage>) -> (Vec<String>, Vec<String>)
     let theirs = operations::run(&mut theirs);
     let mut ours = Machine::start(Subject::Ours, folder);
     if let Some(name) = sabotage {
-        let set = SabotageSet { name, times: None };
+        let set = SabotageSet {
+            function: FunctionName::DUT0,
+            name,
+            times: None,
+        };
         ours.control()
             .call(&set, machine::PATIENCE)
             .expect("sabotage");

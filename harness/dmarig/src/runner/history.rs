@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use control_api::request::{BufferList, LedgerRead};
 use control_api::response::Buffer;
-use control_api::{Client, ClientError, Method};
+use control_api::{Client, ClientError, FunctionName, Method};
 
 use crate::entry::chain;
 use crate::event::BufferHistory;
@@ -73,7 +73,10 @@ impl Ledger {
         let mut buffers = Vec::new();
         let mut from = 0;
         for _ in 0..PAGES_MAX {
-            let page = self.call(&BufferList { from })?;
+            let page = self.call(&BufferList {
+                function: FunctionName::DUT0,
+                from,
+            })?;
             buffers.extend(page.buffers);
             match page.next {
                 Some(next) => from = next,
@@ -87,6 +90,7 @@ impl Ledger {
         let mut from = 0;
         for _ in 0..PAGES_MAX {
             let page = self.call(&LedgerRead {
+                function: FunctionName::DUT0,
                 from,
                 limit: LEDGER_PAGE,
             })?;

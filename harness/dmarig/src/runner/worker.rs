@@ -11,10 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use contract::{Case, CaseOutcome, CaseReport, Finding, Rig, RigError, Step, StepResult};
-use control_api::ClientError;
 use control_api::request::{
     Hello, MailboxWaitAttached, SabotageClear, SabotageList, SabotageSet, Stop,
 };
+use control_api::{ClientError, FunctionName};
 use dmarig_abi::mailbox::{CONTEXT_CONTROL_THREAD, MAILBOX_VERSION};
 
 use super::explore::{Search, Sign};
@@ -167,7 +167,11 @@ impl Worker {
         let evidence = proof::prove(&mut self.rig).map_err(SetUpError::Proof)?;
         self.report(WorkerReport::Proven(evidence));
         if let Some(Place::Device(name)) = self.sabotage.map(|sabotage| sabotage.place) {
-            self.rig.call(&SabotageSet { name, times: None })?;
+            self.rig.call(&SabotageSet {
+                function: FunctionName::DUT0,
+                name,
+                times: None,
+            })?;
         }
         Ok(())
     }
@@ -323,7 +327,9 @@ pub fn end_sabotage(rig: &mut MachineRig, sabotage: &Sabotage) -> Result<Option<
     let Place::Device(name) = sabotage.place else {
         return Ok(None);
     };
-    let list = rig.call(&SabotageList {})?;
+    let list = rig.call(&SabotageList {
+        function: FunctionName::DUT0,
+    })?;
     rig.call(&SabotageClear {})?;
     let state = list.sabotages.iter().find(|state| state.name == name);
     Ok(Some(state.map_or(0, |state| state.struck)))

@@ -1,5 +1,6 @@
 //! Rule files about memory: reads, writes, translations.
 
+use control_api::FunctionName;
 use control_api::ledger::ViolationKind;
 use control_api::request::LedgerRead;
 use dmarig_abi::completion::*;
@@ -150,7 +151,11 @@ fn access_to_unmapped_memory_that_is_allowed_is_a_violation_in_the_ledger() {
         let mut driver = Driver::new(rules);
         driver.command(DMA_OP_FILL, 0, 0x10_0000, 64);
         assert_eq!(driver.status().0, status);
-        let ask = LedgerRead { from: 0, limit: 80 };
+        let ask = LedgerRead {
+            function: FunctionName::DUT0,
+            from: 0,
+            limit: 80,
+        };
         let page = driver.harness.call(&mut driver.bench, &ask);
         let kinds: Vec<_> = page
             .violations

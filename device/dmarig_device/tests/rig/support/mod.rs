@@ -40,10 +40,10 @@ impl Bench {
         let folder = Rc::new(tempfile::tempdir().expect("folder"));
         let recording = tempfile::tempdir().expect("folder");
         let mut options = Options {
-            socket: folder.path().join("dut"),
+            socket: vec![folder.path().join("dut")],
             control_function: Some(folder.path().join("control-function")),
             control: Some(folder.path().join("control")),
-            device: None,
+            device: Vec::new(),
             record: Some(recording.path().into()),
             record_limit: 64,
             no_message_dma: false,
@@ -132,8 +132,9 @@ impl Bench {
     /// The path of a function's socket.
     pub fn function_path(&self, name: FunctionName) -> PathBuf {
         self.folder.path().join(match name {
-            FunctionName::Control => "control-function",
-            FunctionName::Dut(_) => "dut",
+            FunctionName::Control => "control-function".into(),
+            FunctionName::DUT0 => "dut".into(),
+            FunctionName::Dut(number) => format!("dut{number}"),
         })
     }
 }
@@ -158,7 +159,11 @@ fn all_events() -> impl Iterator<Item = Event> {
         writable: true,
         hung_up: false,
     };
-    let functions = [FunctionName::DUT0, FunctionName::Control];
+    let functions = [
+        FunctionName::DUT0,
+        FunctionName::Dut(1),
+        FunctionName::Control,
+    ];
     let of_functions = functions
         .into_iter()
         .flat_map(move |name| [Event::Connect(name), Event::Ready(name, ready)]);
