@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -34,6 +36,8 @@ const DEVICE_START_DEADLINE: Duration = Duration::from_secs(10);
 const QEMU_START_DEADLINE: Duration = Duration::from_secs(20);
 /// How long a process that was asked to end may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a process whose socket has closed may take to be seen as ended.
+const DEATH_GRACE: Duration = Duration::from_millis(500);
 /// How often we look for the device's socket.
 const CONNECT_INTERVAL: Duration = Duration::from_millis(1);
 /// How long the guest may take to take a console command.
@@ -403,21 +407,31 @@ fn read_console(stream: TappedStream, log: File, happenings: SyncSender<Happenin
     });
 }
 
-/// A start that failed because a process has ended is told by how that ended.
+/// A start that failed because a process has ended is told by how that ended. A dying process closes
+/// its sockets before its end can be seen, so that is awaited for a moment.
 fn explain(error: StartError, qemu: &mut ChildProcess, device: &mut ChildProcess) -> StartError {
-    if let Ok(Some(status)) = device.try_wait() {
-        return StartError::Ended(Ending::from_device_exit(status, &device.stderr()));
+    let start = Instant::now();
+    while start.elapsed() < DEATH_GRACE {
+        if let Ok(Some(status)) = device.try_wait() {
+            return StartError::Ended(Ending::from_device_exit(status, &device.stderr()));
+        }
+        if let Ok(Some(status)) = qemu.try_wait() {
+            return StartError::Ended(qemu_ended(status, &qemu.stderr()));
+        }
+        thread::sleep(CONNECT_INTERVAL);
     }
-    let Ok(Some(status)) = qemu.try_wait() else {
-        return error;
-    };
-    let stderr = qemu.stderr();
-    let mut ending = Ending::from_qemu_exit(status, None, &stderr);
-    if ending.how == BootEnding::QemuDied && !stderr.meanings.contains(&Meaning::DeviceUnreachable)
-    {
+    error
+}
+
+fn qemu_ended(status: ExitStatus, stderr: &StderrRecord) -> Ending {
+    let ending = Ending::from_qemu_exit(status, None, stderr);
+    let is_refusal = ending.how == BootEnding::QemuDied
+        && status.signal().is_none()
+        && !stderr.meanings.contains(&Meaning::DeviceUnreachable);
+    if is_refusal {
         // It refused its command line or could not load a file: not a crash, but not the right QEMU.
-        let detail = format!("QEMU does not start{}", quote(&stderr));
-        ending = Ending::new(BootEnding::EnvironmentMissing, detail);
+        let detail = format!("QEMU does not start{}", quote(stderr));
+        return Ending::new(BootEnding::EnvironmentMissing, detail);
     }
-    StartError::Ended(ending)
+    ending
 }

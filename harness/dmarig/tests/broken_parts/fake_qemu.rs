@@ -10,6 +10,8 @@ use super::bed::{leave_pid, raise_flag, scenario};
 
 /// How long the guest lives before it breaks; long enough for the ping, and nothing depends on it.
 const LIFE: Duration = Duration::from_millis(700);
+/// How long it takes to die at its start.
+const DYING: Duration = Duration::from_millis(100);
 
 /// Plays QEMU with a guest.
 pub fn serve() -> ! {
@@ -26,6 +28,12 @@ pub fn serve() -> ! {
     let mut console = connect(&arguments, "debugcon");
     let com1 = connect(&arguments, "com1");
     let qmp = connect(&arguments, "qmp");
+    if scenario() == "qemu-dies-at-start" {
+        drop(qmp);
+        // As a killed one does: its sockets are closed before its end can be seen.
+        thread::sleep(DYING);
+        abort();
+    }
     thread::spawn(move || serve_qmp(qmp));
     say(
         &mut console,

@@ -48,6 +48,10 @@ fn trials() -> Vec<Trial> {
             ledger_is_silent,
         ),
         trial("death_of_qemu_is_our_bug", qemu_dies),
+        trial(
+            "death_of_qemu_at_its_start_is_told_by_how_it_ended",
+            qemu_dies_at_start,
+        ),
         trial("death_of_the_device_process_is_our_bug", device_dies),
         trial("malformed_response_breaks_the_case", response_is_malformed),
         trial(
@@ -171,6 +175,14 @@ fn qemu_dies() -> Result<(), Failed> {
         "qemu-dies",
         5,
         &["QEMU ended by itself with signal 6", "gave up"],
+    )
+}
+
+fn qemu_dies_at_start() -> Result<(), Failed> {
+    check(
+        "qemu-dies-at-start",
+        5,
+        &["QEMU ended by itself with signal 6"],
     )
 }
 

@@ -97,17 +97,21 @@ fn kills() -> Result<(), Failed> {
         }
         n_misses = 0;
         let outcome = run.finish()?;
-        let fate = outcome.judge(victim, &undisturbed).map_err(|failed| {
-            format!(
-                "{victim:?} killed {moment:?} after its start: {}",
-                failed.message().unwrap_or_default()
-            )
-        })?;
-        tally.note(victim, fate, outcome.n_verdicts());
+        match outcome.judge(victim, &undisturbed) {
+            Ok(fate) => tally.note(victim, fate, outcome.n_verdicts()),
+            Err(failed) => {
+                let text = failed.message().unwrap_or_default();
+                println!("{victim:?} killed {moment:?} after its start: {text}");
+                tally.note(victim, Fate::Wrong, outcome.n_verdicts());
+            }
+        }
     }
     println!("{tally}");
     if tally.n_kills() < n_kills {
         return Err("the runs end before they can be disturbed".into());
+    }
+    if tally.count(Fate::Wrong) > 0 {
+        return Err(format!("{tally}").into());
     }
     if n_kills >= DEFAULT_KILLS && tally.count(Fate::Told) == 0 {
         return Err("no kill came in the middle of a run".into());

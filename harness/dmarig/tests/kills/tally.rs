@@ -12,6 +12,8 @@ pub enum Fate {
     Told,
     /// The victim had done its work; the run passed all the same.
     TooLateToMatter,
+    /// Something was lost, left behind, or not told.
+    Wrong,
 }
 
 /// Counts by victim and fate.
