@@ -19,9 +19,12 @@ pub struct AccessRecord {
     /// First byte.
     #[serde(with = "iova")]
     pub iova: Iova,
-    /// Length in bytes.
+    /// Length in bytes, as the request asked.
     #[serde(with = "hex64")]
     pub length: u64,
+    /// Bytes moved before the request ended: less than `length` where it failed.
+    #[serde(with = "hex64")]
+    pub moved: u64,
     /// Seen from memory: the device reads or writes.
     pub direction: AccessDirection,
     /// How the bytes travelled.

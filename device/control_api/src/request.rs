@@ -162,6 +162,12 @@ methods! {
     /// Forgets accesses and violations of every device under test; sequence numbers go on, declared buffers stay.
     LedgerClear {} => "ledger.clear" -> response::Empty;
 
+    /// Asks how far the canonical trace has come.
+    TraceSummary {
+        /// Whose trace.
+        function: FunctionName,
+    } => "trace.summary" -> response::TraceSummary;
+
     /// Lets the device misbehave, so that an oracle can be seen to turn red.
     SabotageSet {
         /// Whose.

@@ -262,6 +262,17 @@ pub enum PathFindingKind {
     FallbackSucceeded,
 }
 
+/// How far a canonical trace has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceSummary {
+    /// Records since the start of the process; none if the process was not told to record.
+    pub records: Option<u64>,
+    /// The ledger hash: SHA-256 of all of them, in hexadecimal.
+    pub hash: Option<String>,
+    /// Whether the event log has come to its bound, or could not be written.
+    pub log_is_cut: bool,
+}
+
 /// A declared buffer's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BufferId {

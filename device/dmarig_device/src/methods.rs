@@ -12,6 +12,7 @@ use control_api::request::{
     IommuEnable, IommuFaults, IommuInvalidate, IommuWait, LedgerClear, LedgerRead, LinkSet,
     LinkState, METHOD_NAMES, MailboxCall, MailboxState, MailboxWaitAttached, MappingsList,
     MappingsSummary, MappingsWait, SabotageClear, SabotageList, SabotageSet, Status, Stop,
+    TraceSummary,
 };
 use control_api::response::{
     self, Buffer, BufferId, Buffers, Empty, Epoch, FunctionStatus, GuestState,
@@ -35,6 +36,9 @@ use crate::port::Port;
 use crate::rig::Rig;
 use crate::waiters::{Awaited, MAX_WAITERS, Waiter};
 
+/// How long `dma.submit` waits for its request, which ends sooner unless a fault makes it hang or others
+/// are before it. Its messages alone have 4 s each.
+const DMA_DEADLINE: Duration = Duration::from_secs(60);
 /// Most runs of one `mappings.list` page, so that a page fits a line.
 pub const MAX_MAPPING_RUNS: u32 = 400;
 /// Most entries of one `ledger.read` page, so that a page fits a line.
@@ -87,7 +91,7 @@ fn run(rig: &mut Rig, incoming: Incoming, now: Instant) -> Outcome {
         MappingsList::NAME => parse(params).and_then(|ask| mappings_list(rig, &ask)),
         MappingsSummary::NAME => parse(params).and_then(|ask| mappings_summary(rig, &ask)),
         MappingsWait::NAME => parse(params).and_then(|ask| mappings_wait(rig, &ask, now)),
-        DmaSubmit::NAME => parse(params).and_then(|ask| dma_submit(rig, &ask)),
+        DmaSubmit::NAME => parse(params).and_then(|ask| dma_submit(rig, &ask, now)),
         BufferDeclare::NAME => parse(params).and_then(|ask| buffer_declare(rig, ask)),
         BufferUndeclare::NAME => parse(params).and_then(|ask| buffer_undeclare(rig, &ask)),
         BufferList::NAME => parse(params).and_then(|ask| buffer_list(rig, &ask)),
@@ -98,6 +102,7 @@ fn run(rig: &mut Rig, incoming: Incoming, now: Instant) -> Outcome {
             }
             done::<LedgerClear>(Empty {})
         }),
+        TraceSummary::NAME => parse(params).and_then(|ask| trace_summary(rig, &ask)),
         SabotageSet::NAME => parse(params).and_then(|ask| sabotage_set(rig, &ask)),
         SabotageClear::NAME => parse(params).and_then(|SabotageClear {}| {
             for port in &mut rig.duts {
@@ -218,7 +223,7 @@ fn mappings_wait(rig: &Rig, ask: &MappingsWait, now: Instant) -> Outcome {
     later(rig, awaited, ask.timeout_ms, now)
 }
 
-fn dma_submit(rig: &mut Rig, ask: &DmaSubmit) -> Outcome {
+fn dma_submit(rig: &mut Rig, ask: &DmaSubmit, now: Instant) -> Outcome {
     if !dut(rig, ask.function)?.is_connected() {
         return Err(not_connected(ask.function));
     }
@@ -231,7 +236,8 @@ fn dma_submit(rig: &mut Rig, ask: &DmaSubmit) -> Outcome {
     let id = dut_mut(rig, function)?
         .submit_host(request)
         .map_err(|error| RpcError::new(CODE_BUSY, error.to_string()))?;
-    Ok(Taken::Later(Awaited::Dma { function, id }, None))
+    let deadline = now + DMA_DEADLINE;
+    Ok(Taken::Later(Awaited::Dma { function, id }, Some(deadline)))
 }
 
 fn buffer_declare(rig: &mut Rig, ask: BufferDeclare) -> Outcome {
@@ -280,6 +286,16 @@ fn ledger_read(rig: &Rig, ask: &LedgerRead) -> Outcome {
     let limit = usize::try_from(limit).unwrap_or(1);
     let ledger = dut(rig, ask.function)?.model().ledger();
     done::<LedgerRead>(ledger.page(ask.from, limit))
+}
+
+fn trace_summary(rig: &Rig, ask: &TraceSummary) -> Outcome {
+    let dut = dut(rig, ask.function)?.model();
+    let summary = dut.trace_summary();
+    done::<TraceSummary>(response::TraceSummary {
+        records: summary.map(|summary| summary.records),
+        hash: summary.map(|summary| summary.hash.to_string()),
+        log_is_cut: dut.is_log_cut(),
+    })
 }
 
 fn sabotage_set(rig: &mut Rig, ask: &SabotageSet) -> Outcome {

@@ -29,7 +29,7 @@ pub enum Command {
     Walk(WalkArgs),
     /// Run generated actions and compare what comes of them with a model
     Explore(ExploreArgs),
-    /// Run a failure that explore found again
+    /// Run again what was recorded of a boot, or a failure that explore found
     Replay(ReplayArgs),
     /// List cases, suites or sabotages
     List(ListArgs),
@@ -71,6 +71,10 @@ pub struct RunArgs {
     /// Let go wrong what this rule file tells (docs/faults.md); a rule that never strikes fails the run
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
+
+    /// Do not record what the device under test is told and does (see `dmarig replay`)
+    #[arg(long)]
+    pub no_record: bool,
 
     /// How it is run
     #[command(flatten)]
@@ -191,9 +195,14 @@ pub struct ExploreArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = exit_code::HELP)]
 pub struct ReplayArgs {
-    /// Folder that `dmarig explore` wrote a failure into, or the bundle.json in it
+    /// Folder boot-N-remapping-MODE of a run, whose device then runs again without a guest; or the
+    /// folder that `dmarig explore` wrote a failure into, or the bundle.json in it
     #[arg(value_name = "BUNDLE")]
     pub bundle: PathBuf,
+
+    /// Run the recorded boot's cases again with a guest, and compare what the device did
+    #[arg(long)]
+    pub guest: bool,
 
     /// Folder for junit.xml, events.jsonl and logs
     #[arg(long, value_name = "DIR", default_value = "dmarig-out")]

@@ -17,6 +17,12 @@ pub enum SelectionError {
         /// The name.
         name: String,
     },
+    /// The case does not exist.
+    #[error("no case {id:?} in this dmarig\nhelp: dmarig list --suite all names them")]
+    Case {
+        /// The id.
+        id: String,
+    },
     /// The pattern is malformed.
     #[error("--filter {pattern:?} is no glob\nhelp: write it like 'CM-9*' or 'CM-{{1,2}}/*'")]
     Glob {
@@ -48,6 +54,20 @@ pub fn select(arguments: &SelectionArgs) -> Result<Vec<&'static Case>, Selection
             filters.is_empty() || filters.is_match(case.id) || filters.is_match(case.rule())
         })
         .collect())
+}
+
+/// The cases of these ids, in their order.
+///
+/// # Errors
+/// One does not exist.
+pub fn by_ids(ids: &[String]) -> Result<Vec<&'static Case>, SelectionError> {
+    ids.iter()
+        .map(|id| {
+            let mut cases = SUITES.iter().flat_map(Suite::cases);
+            let found = cases.find(|case| case.id == id);
+            found.ok_or_else(|| SelectionError::Case { id: id.clone() })
+        })
+        .collect()
 }
 
 /// Compiles globs.

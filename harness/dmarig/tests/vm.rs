@@ -16,6 +16,8 @@ use serde_json::Value;
 
 #[path = "vm/explore.rs"]
 mod explore;
+#[path = "vm/recorded.rs"]
+mod recorded;
 #[path = "vm/walk.rs"]
 mod walk;
 
@@ -52,6 +54,7 @@ fn main() {
         .filter(|name| !name.starts_with(SEEN_AT_UNLOAD))
         .collect();
     trials.extend(explore::trials(&seen_by_actions));
+    trials.extend(recorded::trials());
     if let Some(reason) = what_is_missing() {
         let skipped = |trial: Trial| {
             let kind = format!("skipped: {reason}");

@@ -20,6 +20,7 @@ pub(super) fn accesses(
         channel,
         iova,
         length,
+        moved: record.done_bytes,
         direction,
         path: path(record.path),
         status: host_request::status(record.status),

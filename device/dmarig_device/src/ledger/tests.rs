@@ -34,6 +34,7 @@ fn record(iova: u64, length: u64, epoch_issue: u64, epoch_complete: u64) -> Acce
         channel: Some(2),
         iova: Iova::new(iova),
         length,
+        moved: length,
         direction: AccessDirection::Write,
         path: AccessPath::Mapped,
         status: DmaStatus::Success,

@@ -242,6 +242,27 @@ fn enabled_ring_dangles_at_unmap_free_and_reset() {
 }
 
 #[test]
+fn record_of_a_request_that_failed_tells_what_was_asked_and_what_moved() {
+    let (mut bench, qemu, mut harness) = rig();
+    drop(qemu);
+    bench.pump();
+    let mut qemu = bench.connect(FunctionName::DUT0);
+    let ram = SharedMemory::create_sealed("ram", 0x1000).expect("memory");
+    qemu.map(&mut bench, &ram, BASE, true);
+    qemu.enable_bus_master(&mut bench);
+    let ask = fill(BASE + 0x800, 0x1000);
+    let pending = harness.client.send(&ask, PATIENCE).expect("send");
+    bench.pump();
+    let command = qemu.next_dma();
+    qemu.refuse_dma(&mut bench, &command);
+    harness.client.wait(pending, PATIENCE).expect("answer");
+    let records = page(&mut bench, &mut harness).records;
+    let last = records.last().expect("a record");
+    assert_eq!(last.status, DmaStatus::Unmapped);
+    assert_eq!((last.length, last.moved), (0x1000, 0x800));
+}
+
+#[test]
 fn buffers_are_listed_in_pages_and_bad_ones_refused() {
     let (mut bench, _qemu, mut harness) = rig();
     let direction = BufferDirection::Bidirectional;

@@ -9,17 +9,21 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use control_api::FunctionName;
+use control_api::ledger::AccessDirection;
 use control_api::request::{
     BufferDeclare, BufferDirection, BufferUndeclare, DmaOp, DmaPath, DmaSubmit, FunctionReset,
-    LedgerClear, Sabotage, SabotageClear, SabotageSet,
+    LedgerClear, Sabotage, SabotageClear, SabotageSet, TraceSummary,
 };
 use dmarig_abi::Iova;
 use dmarig_abi::descriptor::{DMA_OP_CRC, DMA_OP_WRITE_PATTERN};
-use dmarig_abi::registers::{CH_DESTINATION, CH_LENGTH, CH_SEED, CH_SOURCE, CH_STATUS};
+use dmarig_abi::registers::{
+    CH_DESTINATION, CH_LENGTH, CH_SEED, CH_SOURCE, CH_STATUS, PCI_DEVICE_ID_DUT, PCI_VENDOR_ID,
+};
 use dmarig_device::{DeviceDescription, Dut, MessageDma, ReplayReport, replay};
 use guest_memory::SharedMemory;
 use proptest::prelude::*;
 use recording::log::{Event, LogEnd, LogReader, LogWriter};
+use recording::trace::{Trace, TraceRecord};
 use vfio_user::client::map_payload;
 use vfio_user::message::{Command, DMA_MAP_READ, DMA_MAP_WRITE};
 
@@ -218,6 +222,37 @@ fn full_log_replays_up_to_its_last_known_place() {
     drop(qemu);
     bench.pump();
     bench.expected_end = Some(LogEnd::Cut);
+}
+
+#[test]
+fn ledger_hash_is_that_of_the_trace_file_whatever_is_cleared() {
+    let mut bench = Bench::new();
+    let mut qemu = bench.connect(FunctionName::DUT0);
+    let mut harness = bench.harness();
+    qemu.read_config(&mut bench, 0, 4);
+    harness.call(&mut bench, &LedgerClear {});
+    let function = FunctionName::DUT0;
+    let summary = harness.call(&mut bench, &TraceSummary { function });
+    assert_eq!(summary.records, Some(1));
+    bench.rig.shut_down();
+    let trace = fs::read_to_string(bench.recording().join("dut0.trace.jsonl")).expect("trace");
+    let first = trace.lines().next().expect("a line");
+    let mut alone = Trace::new(None);
+    alone.add(&TraceRecord::access(
+        7,
+        0,
+        AccessDirection::Read,
+        &first_ids(),
+    ));
+    let hash = alone.summary().hash.to_string();
+    assert_eq!(summary.hash, Some(hash), "{first}");
+    assert!(!summary.log_is_cut);
+}
+
+/// What configuration space begins with.
+fn first_ids() -> [u8; 4] {
+    let ids = [PCI_VENDOR_ID, PCI_DEVICE_ID_DUT].map(u16::to_le_bytes);
+    [ids[0][0], ids[0][1], ids[1][0], ids[1][1]]
 }
 
 /// One thing that QEMU, guest or harness do.

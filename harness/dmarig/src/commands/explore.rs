@@ -44,6 +44,7 @@ fn prepare_and_run(
             faults: Faults::default(),
             out: &arguments.out,
             rig: &arguments.rig,
+            record: false,
         },
         |_| modes.len(),
     )?;

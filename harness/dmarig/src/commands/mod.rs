@@ -6,6 +6,7 @@ pub mod explore;
 pub mod list;
 mod prepare;
 pub mod replay;
+mod replay_recording;
 pub mod rules;
 pub mod run;
 pub mod walk;

@@ -19,7 +19,9 @@ use crate::faults::Faults;
 use crate::guest::nt;
 use crate::report::{EVENTS_FILE, HumanReport, JsonReport, JunitReport, ReportError, Reports};
 use crate::run_folder::{RunFolder, RunFolderError};
-use crate::runner::{BundleError, Journal, Plan, Signals, WalkError, choose_cpu, is_log_folder};
+use crate::runner::{
+    BundleError, Journal, Plan, RecordingError, Signals, WalkError, choose_cpu, is_log_folder,
+};
 use crate::sabotage;
 use crate::selection::SelectionError;
 
@@ -36,6 +38,8 @@ pub(super) enum PrepareError {
     Rules(#[from] RuleFileError),
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    #[error(transparent)]
+    Recording(#[from] RecordingError),
     #[error(transparent)]
     Artifact(#[from] artifacts::ArtifactError),
     #[error(transparent)]
@@ -93,6 +97,8 @@ pub(super) struct Wanted<'a> {
     pub(super) out: &'a Path,
     /// How it is run.
     pub(super) rig: &'a RigArgs,
+    /// Whether the device under test is recorded.
+    pub(super) record: bool,
 }
 
 /// Everything that a run needs, ready.
@@ -168,6 +174,7 @@ fn plan(wanted: Wanted<'_>) -> Result<(Plan, Option<String>), PrepareError> {
         program: env::current_exe().map_err(PrepareError::Program)?,
         out: wanted.out.to_owned(),
         faults: wanted.faults,
+        record: wanted.record,
     };
     Ok((plan, note))
 }

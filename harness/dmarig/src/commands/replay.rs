@@ -1,18 +1,23 @@
-//! `dmarig replay`: a failure that `dmarig explore` found, once more.
+//! `dmarig replay`: a failure that `dmarig explore` found, once more; a recorded boot is
+//! `replay_recording`'s.
 
 use contract::Remapping;
 
 use super::explore::{MEMORY_BYTES, SUITE, campaign};
 use super::prepare::{PrepareError, Prepared, Wanted, exit_of};
+use super::replay_recording;
 use crate::cli::ReplayArgs;
 use crate::event::{Event, ReplayEnding};
 use crate::exit_code::Exit;
 use crate::faults::Faults;
-use crate::runner::{Bundle, CampaignEnd, Search};
+use crate::runner::{Bundle, CampaignEnd, Search, recording_at};
 
 /// Reads the bundle, runs it, compares.
 pub fn run(arguments: &ReplayArgs) -> Exit {
-    exit_of(prepare_and_run(arguments))
+    match recording_at(&arguments.bundle) {
+        Some(folder) => replay_recording::run(arguments, &folder),
+        None => exit_of(prepare_and_run(arguments)),
+    }
 }
 
 fn prepare_and_run(arguments: &ReplayArgs) -> Result<Exit, PrepareError> {
@@ -34,6 +39,7 @@ fn prepare_and_run(arguments: &ReplayArgs) -> Result<Exit, PrepareError> {
         faults: Faults::default(),
         out: &arguments.out,
         rig: &arguments.rig,
+        record: false,
     };
     let mut prepared = Prepared::new(wanted, |_| 1)?;
     prepared.journal.tell(Event::Note {

@@ -31,6 +31,7 @@ fn prepare_and_run(arguments: &RunArgs) -> Result<Exit, PrepareError> {
         },
         out: &arguments.out,
         rig: &arguments.rig,
+        record: !arguments.no_record,
     };
     let mut prepared = Prepared::new(wanted, Plan::n_cases)?;
     let Prepared {

@@ -37,6 +37,7 @@ fn prepare_and_run(arguments: &WalkArgs) -> Result<Exit, PrepareError> {
         },
         out: &arguments.out,
         rig: &arguments.rig,
+        record: false,
     };
     let folder = arguments.out.join(WALK_FOLDER);
     let mut prepared = Prepared::new(wanted, Plan::n_cases)?;

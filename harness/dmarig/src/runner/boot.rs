@@ -19,6 +19,7 @@ use super::farewell::Farewell;
 use super::history;
 use super::journal::Journal;
 use super::machine::{Machine, StartError};
+use super::recording::RecordedRun;
 use super::run::Plan;
 use super::signals::Signals;
 use super::watch::{Culprit, Happening, Over, Watch};
@@ -100,6 +101,7 @@ impl Boot<'_> {
                 path: self.logs.into(),
                 source,
             })
+            .and_then(|()| self.prepare_recording(pending))
             .and_then(|()| Machine::start(self, &sender, || journal.qemu_starts()));
         let (mut machine, client) = match started {
             Ok(started) => started,
@@ -177,6 +179,16 @@ impl Boot<'_> {
             .say(),
             Err(ending) => BootOutcome::without_culprit(ending),
         }
+    }
+
+    /// Writes what is run beside what the device will record of it.
+    fn prepare_recording(&self, cases: &VecDeque<&'static Case>) -> Result<(), StartError> {
+        if !self.plan.record {
+            return Ok(());
+        }
+        RecordedRun::of(self, cases.iter().copied())
+            .write(self.logs, &self.plan.faults.text)
+            .map_err(|(path, source)| StartError::File { path, source })
     }
 
     fn watch_until_over<T: Send + 'static>(

@@ -22,6 +22,7 @@ use qemu::{ChildProcess, ChildSpec, CommandLine, Listener, Qmp};
 
 use super::boot::Boot;
 use super::ending::{Ending, quote};
+use super::recording;
 use super::run::Plan;
 use super::watch::Happening;
 use crate::artifacts::ArtifactError;
@@ -262,12 +263,15 @@ impl Machine {
 
 fn start_device(plan: &Plan, sockets: &Sockets, logs: &Path) -> Result<ChildProcess, StartError> {
     let option = |name: &str, path: &Path| [OsString::from(name), path.into()];
-    let arguments = [
+    let mut arguments = [
         option("--socket", &sockets.dut),
         option("--control-function", &sockets.control_function),
         option("--control", &sockets.control),
     ]
     .concat();
+    if plan.record {
+        arguments.extend(option("--record", &logs.join(recording::FOLDER)));
+    }
     start(
         plan,
         "device process",

@@ -1,7 +1,7 @@
 //! [`Run`]: all modes, each in one boot or, where the guest ends under a case, in several.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contract::{Case, DEFAULT_PROFILE, Remapping};
@@ -9,6 +9,7 @@ use qemu::{Accel, QemuBinary};
 
 use super::boot::{Boot, BootOutcome};
 use super::journal::Journal;
+use super::recording;
 use super::signals::Signals;
 use super::watch::Culprit;
 use crate::artifacts::Artifacts;
@@ -45,6 +46,8 @@ pub struct Plan {
     pub out: PathBuf,
     /// What goes wrong on purpose.
     pub faults: Faults,
+    /// Whether the device under test is recorded.
+    pub record: bool,
 }
 
 impl Plan {
@@ -84,6 +87,12 @@ fn batches(cases: VecDeque<&'static Case>) -> Vec<VecDeque<&'static Case>> {
 /// The name of the folder with a boot's logs.
 pub(super) fn log_folder(boot: u32, remapping: Remapping) -> String {
     format!("boot-{boot}-remapping-{}", remapping.as_str())
+}
+
+/// The recording of a run's first boot.
+#[must_use]
+pub fn first_recording(out: &Path, remapping: Remapping) -> PathBuf {
+    out.join(log_folder(1, remapping)).join(recording::FOLDER)
 }
 
 /// Whether a folder of this name has a boot's logs.

@@ -128,6 +128,7 @@ fn access() -> AccessRecord {
         channel: Some(0),
         iova: Iova::new(0x8040),
         length: 64,
+        moved: 64,
         direction: AccessDirection::Write,
         path: AccessPath::Mapped,
         status: DmaStatus::Success,

@@ -25,6 +25,7 @@ fn access(path: AccessPath, status: DmaStatus) -> AccessRecord {
         channel: None,
         iova: Iova::new(0x1000),
         length: 64,
+        moved: 64,
         direction: AccessDirection::Read,
         path,
         status,

@@ -26,6 +26,7 @@ fn write(seq: u64, iova: u64) -> AccessRecord {
         channel: Some(0),
         iova: Iova::new(iova),
         length: 64,
+        moved: 64,
         direction: AccessDirection::Write,
         path: AccessPath::Mapped,
         status: DmaStatus::Success,
