@@ -3,7 +3,7 @@
 use dma_engine::DmaRequester;
 use endpoint::{
     ChannelId, Endpoint, EndpointEvent, HostQueueFull, LiveReference, MessageError, Moment,
-    PowerState, Progress, Request, Sabotage, Ticket, WorkContext,
+    PowerState, Progress, RegisterInfo, Request, Sabotage, Ticket, WorkContext,
 };
 
 use crate::device::{Board, BoardIo};
@@ -56,6 +56,10 @@ impl<B: Board> BoardEndpoint<B> {
 impl<B: Board> Endpoint for BoardEndpoint<B> {
     fn channel_count(&self) -> u8 {
         self.dma.channel_count()
+    }
+
+    fn register_map(&self) -> Vec<RegisterInfo> {
+        self.board.register_map()
     }
 
     fn read(&mut self, bar: u8, offset: u64, data: &mut [u8], at: Moment) {

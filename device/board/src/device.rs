@@ -3,7 +3,9 @@
 use std::fmt;
 
 use dma_engine::{DmaDone, DmaJob, DmaQueueFull, DmaRequester};
-use endpoint::{ChannelId, EndpointEvent, LiveReference, Moment, MsixVector, Origin, Tick};
+use endpoint::{
+    ChannelId, EndpointEvent, LiveReference, Moment, MsixVector, Origin, RegisterInfo, Tick,
+};
 
 /// Registers and what they do. No method waits, and none reads a clock.
 ///
@@ -18,6 +20,11 @@ pub trait Board: fmt::Debug {
     /// Bits of an address that the device can put on the bus.
     fn address_width_bits(&self) -> u8 {
         64
+    }
+
+    /// The registers that there are, for the report of what a driver has touched.
+    fn register_map(&self) -> Vec<RegisterInfo> {
+        Vec::new()
     }
 
     /// Reads from a BAR. `data` is zero, and is to be filled as far as there are registers.

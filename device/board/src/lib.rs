@@ -12,4 +12,4 @@ mod device;
 pub use adapter::BoardEndpoint;
 pub use device::{Board, BoardIo};
 pub use dma_engine::{DmaDone, DmaJob, DmaQueueFull};
-pub use endpoint::{ChannelId, LiveReference, MsixVector, Origin, Tick};
+pub use endpoint::{ChannelId, FieldInfo, LiveReference, MsixVector, Origin, RegisterInfo, Tick};

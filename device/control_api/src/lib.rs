@@ -2,7 +2,7 @@
 //!
 //! JSON-RPC 2.0, one object a line over a UNIX socket; docs/control-socket.md shows every method.
 //! [`request`] holds the parameters, [`response`] the results, [`ledger`] the records of accesses and
-//! violations, [`iommu`] what the DUT's own remapping unit is told and tells, [`rpc`] the envelope, [`client`] a blocking client. The server lives in
+//! violations, [`registers`] what a driver touched, [`iommu`] what the DUT's own remapping unit is told and tells, [`rpc`] the envelope, [`client`] a blocking client. The server lives in
 //! `dmarig_device`.
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ pub mod encoding;
 pub mod function_name;
 pub mod iommu;
 pub mod ledger;
+pub mod registers;
 pub mod request;
 pub mod response;
 pub mod rpc;

@@ -267,6 +267,13 @@ methods! {
         /// Which device under test.
         function: FunctionName,
     } => "faults.points" -> response::FaultPoints;
+    /// Asks what the driver has touched of the registers.
+    RegistersCoverage {
+        /// Whose registers.
+        function: FunctionName,
+        /// Number of the first register; the accesses without behavior come with 0.
+        from: u32,
+    } => "registers.coverage" -> crate::registers::RegisterCoverage;
 
     /// Resets a function as a bus reset would.
     FunctionReset {

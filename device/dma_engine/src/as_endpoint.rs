@@ -3,7 +3,7 @@
 use dmarig_abi::registers::DUT_REGISTER_BAR;
 use endpoint::{
     ChannelId, Endpoint, EndpointEvent, HostQueueFull, LiveReference, MessageError, Moment,
-    PowerState, Progress, Request, Sabotage, Tick, Ticket, WorkContext,
+    PowerState, Progress, RegisterInfo, Request, Sabotage, Tick, Ticket, WorkContext,
 };
 
 use crate::engine::Engine;
@@ -12,6 +12,10 @@ use crate::register_file;
 impl Endpoint for Engine {
     fn channel_count(&self) -> u8 {
         Self::channel_count(self)
+    }
+
+    fn register_map(&self) -> Vec<RegisterInfo> {
+        register_file::register_map(Self::channel_count(self))
     }
 
     fn read(&mut self, bar: u8, offset: u64, data: &mut [u8], at: Moment) {

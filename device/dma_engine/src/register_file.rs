@@ -3,9 +3,12 @@
 //! The tables below are all there is to know about offsets and widths; what a register does is one
 //! `match` on its [`RegisterId`] in [`crate::engine`] and [`crate::channel`].
 
+mod names;
+
 use std::ops::Range;
 
 use dmarig_abi::registers as abi;
+use endpoint::RegisterInfo;
 
 use crate::channel_id::ChannelId;
 
@@ -89,6 +92,18 @@ const CHANNEL_REGISTERS: &[Row] = &[
     (abi::CH_RING_STATUS, 4, RegisterId::RingStatus),
     (abi::CH_INDEX_ADDRESS, 8, RegisterId::IndexAddress),
 ];
+
+/// All registers of a device with so many channels; those that each channel has share a name.
+pub(crate) fn register_map(channels: u8) -> Vec<RegisterInfo> {
+    let global = GLOBAL_REGISTERS.iter().map(|row| names::info(row, 0));
+    let of_channel = |number: u8| {
+        let base = abi::CHANNEL_BASE + u64::from(number) * abi::CHANNEL_STRIDE;
+        CHANNEL_REGISTERS
+            .iter()
+            .map(move |row| names::info(row, base))
+    };
+    global.chain((0..channels).flat_map(of_channel)).collect()
+}
 
 /// The part of an access that falls on one register.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 mod bus;
 mod control_change;
+mod coverage;
 mod faults;
 mod iommu_calls;
 mod lifecycle;
@@ -28,13 +29,14 @@ use control_api::response::{Buffer, DmaOutcome, Mappings, MappingsSummary, Sabot
 use device_file::DeviceDescription;
 use dmarig_abi::Iova;
 use endpoint::{
-    Endpoint, EndpointEvent, Finding, FindingKind, HostQueueFull, Moment, Origin, Progress,
-    Request, RequestRecord, Tick, WorkContext,
+    Direction, Endpoint, EndpointEvent, Finding, FindingKind, HostQueueFull, Moment, Origin,
+    Progress, Request, RequestRecord, Tick, WorkContext,
 };
 use guest_memory::SharedMemoryError;
 use pci_function::ResetKind;
 use recording::log::{Event, ResetInput};
 use recording::trace::TraceRecord;
+use register_coverage::Coverage;
 use vfio_user::{
     Connection, DeviceModel, DmaError, DmaMap, DmaTicket, DmaUnmap, Errno, InterruptCounters,
     IrqIndex, IrqInfo, IrqSet, RegionIndex, RegionInfo,
@@ -61,6 +63,7 @@ pub struct Dut {
     name: FunctionName,
     front: PciFront,
     endpoint: Box<dyn Endpoint>,
+    coverage: Coverage,
     memory: DutMemory,
     messages: Messages,
     ledger: Ledger,
@@ -98,6 +101,7 @@ impl Dut {
             name: FunctionName::DUT0,
             faults: Faults::new(endpoint.channel_count(), front.transfer_limits()),
             front,
+            coverage: Coverage::new(&endpoint.register_map()),
             endpoint,
             memory: DutMemory::default(),
             messages: Messages::new(message_dma),
@@ -427,6 +431,7 @@ impl DeviceModel for Dut {
             .note(|| on_tape::region_read(region, offset, data.len()));
         let outcome = if let Some(bar) = self.front.endpoint_bar(region, offset) {
             self.endpoint.read(bar, offset, data, self.moment());
+            self.cover(region, offset, Direction::Read, data);
             Ok(())
         } else {
             self.front.read_region(region, offset, data)
@@ -446,6 +451,7 @@ impl DeviceModel for Dut {
             .tape_mut()
             .note_region_write(region, offset, data);
         self.note_access(region, offset, AccessDirection::Write, data);
+        self.cover(region, offset, Direction::Write, data);
         match self.strike_write(region, offset, data) {
             Some(data) => self.make_write(region, offset, &data),
             None => Ok(()),

@@ -26,6 +26,7 @@ mod pci_front;
 mod port;
 mod readiness;
 mod record;
+mod register_methods;
 mod replay;
 mod rig;
 mod sandbox;

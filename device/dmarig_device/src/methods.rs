@@ -11,8 +11,8 @@ use control_api::request::{
     FaultsRecord, FaultsStatus, FunctionDisconnect, FunctionReset, Hello, IommuDisable,
     IommuEnable, IommuFaults, IommuInvalidate, IommuWait, LedgerClear, LedgerRead, LinkSet,
     LinkState, METHOD_NAMES, MailboxCall, MailboxState, MailboxWaitAttached, MappingsList,
-    MappingsSummary, MappingsWait, SabotageClear, SabotageList, SabotageSet, Status, Stop,
-    TraceSummary,
+    MappingsSummary, MappingsWait, RegistersCoverage, SabotageClear, SabotageList, SabotageSet,
+    Status, Stop, TraceSummary,
 };
 use control_api::response::{
     self, Buffer, BufferId, Buffers, Empty, Epoch, FunctionStatus, GuestState,
@@ -33,6 +33,7 @@ use crate::ledger::DeclareError;
 use crate::mailbox::CallError;
 use crate::pci_front::{Link, PciFront};
 use crate::port::Port;
+use crate::register_methods;
 use crate::rig::Rig;
 use crate::waiters::{Awaited, MAX_WAITERS, Waiter};
 
@@ -124,6 +125,9 @@ fn run(rig: &mut Rig, incoming: Incoming, now: Instant) -> Outcome {
         FaultsStatus::NAME => parse(params).and_then(|ask| faults::status(rig, &ask)),
         FaultsRecord::NAME => parse(params).and_then(|ask| faults::record(rig, &ask)),
         FaultsPoints::NAME => parse(params).and_then(|ask| faults::points(rig, &ask)),
+        RegistersCoverage::NAME => {
+            parse(params).and_then(|ask| register_methods::coverage(rig, &ask))
+        }
         FunctionReset::NAME => parse(params).and_then(|ask| function_reset(rig, &ask)),
         LinkSet::NAME => parse(params).and_then(|ask| link_set(rig, &ask)),
         FunctionDisconnect::NAME => parse(params).and_then(|ask| function_disconnect(rig, &ask)),

@@ -1,11 +1,11 @@
 //! [`Edu`]: the registers, and which of them does what.
 
-use board::{Board, BoardIo, DmaDone, MsixVector, Tick};
+use board::{Board, BoardIo, DmaDone, MsixVector, RegisterInfo, Tick};
 
 use crate::dma::Controller;
 use crate::factorial::factorial;
 use crate::registers::{
-    CAUSE_DMA, CAUSE_FACTORIAL, DMA_SOURCE, FACTORIAL, IDENTIFICATION, IDENTIFICATION_VALUE,
+    self, CAUSE_DMA, CAUSE_FACTORIAL, DMA_SOURCE, FACTORIAL, IDENTIFICATION, IDENTIFICATION_VALUE,
     INTERRUPT_ACKNOWLEDGE, INTERRUPT_RAISE, INTERRUPT_STATUS, LIVENESS, STATUS, STATUS_COMPUTING,
     STATUS_INTERRUPT,
 };
@@ -93,6 +93,10 @@ impl Default for Edu {
 }
 
 impl Board for Edu {
+    fn register_map(&self) -> Vec<RegisterInfo> {
+        registers::register_map()
+    }
+
     fn read(&mut self, bar: u8, offset: u64, data: &mut [u8], _io: &mut BoardIo<'_>) {
         // Other sizes read zero; so they do on the device that this is made after.
         if bar != REGISTER_BAR || !is_allowed(data.len()) {

@@ -1,5 +1,7 @@
 //! Offsets and bits of BAR 0, by the names of the document.
 
+use board::{FieldInfo, RegisterInfo};
+
 /// Identification, read-only.
 pub(crate) const IDENTIFICATION: u64 = 0x00;
 /// Liveness check: reads the inverse of what was written.
@@ -42,3 +44,62 @@ pub(crate) const COMMAND_INTERRUPT: u64 = 0x04;
 pub(crate) const CAUSE_FACTORIAL: u32 = 0x001;
 /// `INTERRUPT_STATUS` after a transfer.
 pub(crate) const CAUSE_DMA: u32 = 0x100;
+
+/// Name, offset, width in bytes, whether it is read, whether it is written.
+type Row = (&'static str, u64, u8, bool, bool);
+
+/// All registers.
+const REGISTERS: [Row; 11] = [
+    ("IDENTIFICATION", IDENTIFICATION, 4, true, false),
+    ("LIVENESS", LIVENESS, 4, true, true),
+    ("FACTORIAL", FACTORIAL, 4, true, true),
+    ("STATUS", STATUS, 4, true, true),
+    ("INTERRUPT_STATUS", INTERRUPT_STATUS, 4, true, false),
+    ("INTERRUPT_RAISE", INTERRUPT_RAISE, 4, false, true),
+    (
+        "INTERRUPT_ACKNOWLEDGE",
+        INTERRUPT_ACKNOWLEDGE,
+        4,
+        false,
+        true,
+    ),
+    ("DMA_SOURCE", DMA_SOURCE, 8, true, true),
+    ("DMA_DESTINATION", DMA_DESTINATION, 8, true, true),
+    ("DMA_COUNT", DMA_COUNT, 8, true, true),
+    ("DMA_COMMAND", DMA_COMMAND, 8, true, true),
+];
+
+/// The registers, for the report of what a driver has touched.
+pub(crate) fn register_map() -> Vec<RegisterInfo> {
+    let info = |(name, offset, width_bytes, is_readable, is_writable): Row| RegisterInfo {
+        name: name.into(),
+        bar: 0,
+        offset,
+        width_bytes,
+        is_readable,
+        is_writable,
+        is_partial: false,
+        fields: fields(offset),
+    };
+    REGISTERS.into_iter().map(info).collect()
+}
+
+fn fields(offset: u64) -> Vec<FieldInfo> {
+    let fields: &[(&'static str, u64)] = match offset {
+        STATUS => &[
+            ("COMPUTING", STATUS_COMPUTING as u64),
+            ("INTERRUPT", STATUS_INTERRUPT as u64),
+        ],
+        DMA_COMMAND => &[
+            ("RUN", COMMAND_RUN),
+            ("TO_MEMORY", COMMAND_TO_MEMORY),
+            ("INTERRUPT", COMMAND_INTERRUPT),
+        ],
+        _ => &[],
+    };
+    let info = |&(name, mask): &(&'static str, u64)| FieldInfo {
+        name: name.into(),
+        mask,
+    };
+    fields.iter().map(info).collect()
+}

@@ -7,6 +7,7 @@ use crate::channel_id::ChannelId;
 use crate::event::EndpointEvent;
 use crate::host::HostQueueFull;
 use crate::live::LiveReference;
+use crate::register_map::RegisterInfo;
 use crate::request::Request;
 use crate::sabotage::Sabotage;
 use crate::tick::Tick;
@@ -54,6 +55,12 @@ pub struct WorkContext<'a> {
 pub trait Endpoint: fmt::Debug {
     /// Channels that the device has. The host's requests are recorded as the channel behind the last.
     fn channel_count(&self) -> u8;
+
+    /// The registers that there are, for the report of what a driver has touched; asked once. None means
+    /// that nothing is counted.
+    fn register_map(&self) -> Vec<RegisterInfo> {
+        Vec::new()
+    }
 
     /// Reads from a BAR. `data` is to be filled wholly.
     fn read(&mut self, bar: u8, offset: u64, data: &mut [u8], at: Moment);

@@ -12,6 +12,7 @@ mod device;
 pub mod event;
 mod host;
 mod live;
+mod register_map;
 pub mod request;
 mod sabotage;
 mod tick;
@@ -28,6 +29,7 @@ pub use event::{
 };
 pub use host::HostQueueFull;
 pub use live::LiveReference;
+pub use register_map::{FieldInfo, RegisterInfo};
 pub use request::{Request, RequestMode};
 pub use sabotage::Sabotage;
 pub use tick::Tick;

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use board::{Board, BoardIo, ChannelId, DmaDone, DmaJob, LiveReference, Origin, Tick};
-use device_file::{Counts, DeviceDescription, RegisterAccess, TransferDirection};
+use board::{
+    Board, BoardIo, ChannelId, DmaDone, DmaJob, FieldInfo, LiveReference, Origin, RegisterInfo,
+    Tick,
+};
+use device_file::{Counts, DeviceDescription, Field, RegisterAccess, TransferDirection};
 use dmarig_abi::Iova;
 use dmarig_abi::completion::DMA_STATUS_SUCCESS;
 use dmarig_abi::descriptor::{DMA_OP_CRC, DMA_OP_WRITE_PATTERN};
@@ -204,6 +207,21 @@ impl Board for DescribedBoard {
         self.address_width_bits
     }
 
+    fn register_map(&self) -> Vec<RegisterInfo> {
+        let registers = self.layout.registers.iter();
+        let info = registers.map(|register| RegisterInfo {
+            name: register.name.clone().into(),
+            bar: register.bar,
+            offset: register.offset,
+            width_bytes: register.width / 8,
+            is_readable: register.access.is_readable(),
+            is_writable: register.access.is_writable(),
+            is_partial: register.partial,
+            fields: register.fields.iter().map(field_info).collect(),
+        });
+        info.collect()
+    }
+
     fn read(&mut self, bar: u8, offset: u64, data: &mut [u8], io: &mut BoardIo<'_>) {
         let found: Vec<_> = self.layout.within(bar, offset, data.len()).collect();
         for index in found {
@@ -282,5 +300,12 @@ impl Board for DescribedBoard {
         rings
             .filter_map(|ring| ring.live_reference(&self.layout, &self.values))
             .collect()
+    }
+}
+
+fn field_info(field: &Field) -> FieldInfo {
+    FieldInfo {
+        name: field.name.clone().into(),
+        mask: field.mask,
     }
 }

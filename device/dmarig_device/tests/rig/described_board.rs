@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use control_api::FunctionName;
 use control_api::ledger::{AccessDirection, ViolationKind};
-use control_api::request::{BufferDeclare, BufferDirection, BufferUndeclare, LedgerRead};
+use control_api::registers::OddReason;
+use control_api::request::{
+    BufferDeclare, BufferDirection, BufferUndeclare, LedgerRead, RegistersCoverage,
+};
 use dmarig_abi::Iova;
 use dmarig_abi::pattern::fill_pattern;
+use dmarig_abi::registers::CH_SOURCE;
 use guest_memory::SharedMemory;
 
 use crate::support::{Bench, MockQemu, eventfd, take_count};
@@ -379,4 +383,75 @@ fn ledger_knows_the_accesses_and_names_the_ring_that_dangles() {
         "{}",
         dangling[0].detail
     );
+}
+
+#[test]
+fn coverage_tells_what_the_driver_touched_and_what_means_nothing() {
+    let mut card = Card::new();
+    card.write(CONTROL, 1);
+    card.read(STATUS);
+    card.read(STATUS);
+    card.write(STATUS, 1);
+    card.read(RX_KICK);
+    card.qemu.read(&mut card.bench, 0, CONTROL, 2);
+    card.qemu.read(&mut card.bench, 0, 0x8000, 4);
+    card.qemu.read(&mut card.bench, 0, 0x8000, 4);
+    let mut harness = card.bench.harness();
+    let ask = RegistersCoverage {
+        function: FunctionName::DUT0,
+        from: 0,
+    };
+    let coverage = harness.call(&mut card.bench, &ask);
+    assert_eq!((coverage.registers.len(), coverage.next), (26, None));
+    let of = |name: &str| {
+        let register = coverage.registers.iter().find(|one| one.name == name);
+        register.expect("a register of that name")
+    };
+    assert_eq!((of("CONTROL").reads, of("CONTROL").writes), (0, 1));
+    let fields = &of("CONTROL").fields;
+    assert_eq!((fields[0].writes_set, fields[1].writes_set), (1, 0));
+    assert_eq!((of("STATUS").reads, of("STATUS").writes), (2, 0));
+    assert_eq!(
+        (of("MAC_LOW").reads, of("MAC_LOW").access.as_str()),
+        (0, "r")
+    );
+    let odd: Vec<_> = coverage
+        .odd_accesses
+        .iter()
+        .map(|odd| (odd.offset, odd.width, odd.reason, odd.count))
+        .collect();
+    let expected = [
+        (CONTROL, 16, OddReason::Width, 1),
+        (STATUS, 32, OddReason::ReadOnly, 1),
+        (RX_KICK, 32, OddReason::WriteOnly, 1),
+        (0x8000, 32, OddReason::NoRegister, 2),
+    ];
+    assert_eq!(odd, expected);
+}
+
+#[test]
+fn coverage_of_the_engine_comes_in_pages_with_channels_as_one() {
+    let mut bench = Bench::new();
+    let mut qemu = bench.connect(FunctionName::DUT0);
+    let mut harness = bench.harness();
+    for channel in 0..2 {
+        qemu.channel_write(&mut bench, channel, CH_SOURCE, 0x1000);
+    }
+    let mut registers = Vec::new();
+    let mut from = Some(0);
+    while let Some(start) = from {
+        let ask = RegistersCoverage {
+            function: FunctionName::DUT0,
+            from: start,
+        };
+        let page = harness.call(&mut bench, &ask);
+        registers.extend(page.registers);
+        from = page.next;
+    }
+    let sources: Vec<_> = registers
+        .iter()
+        .filter(|one| one.name == "CH_SOURCE")
+        .collect();
+    assert_eq!(sources.len(), 1);
+    assert_eq!((sources[0].reads, sources[0].writes), (0, 2));
 }
