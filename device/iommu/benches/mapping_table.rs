@@ -1,7 +1,9 @@
 //! The mapping table at 10, 65,000 and 1,000,000 scattered 4 KiB mappings.
 //!
 //! Cases: `look_up` (translate 64 bytes at a random mapped page), `map_unmap` (one page in, one page
-//! out), `unmap_all` (65,000 mappings), and for the same look-ups a `BTreeMap` of ranges as the peer.
+//! out), `unmap_map_dense` (one page of 65,000 neighbors, out and in again), `unmap_all` (65,000
+//! mappings); for the same look-ups a `BTreeMap` of ranges as the peer, and an array without a search as
+//! the floor.
 //! The heap bytes of each mapping are printed first.
 
 use std::collections::BTreeMap;
@@ -61,6 +63,17 @@ fn look_up(criterion: &mut Criterion) {
                 table.translate_first(black_box(addresses[next]), 64, Access::Read)
             });
         });
+        // What any table of so many entries pays: one of 16 bytes each, with no search at all.
+        let array: Vec<[u64; 2]> = (0..count).map(|number| [number, 0]).collect();
+        group.bench_function(format!("floor array/{count}"), |bencher| {
+            bencher.iter(|| {
+                next = (next + 1) % LOOK_UPS;
+                let page = (black_box(addresses[next]).raw() - (1 << 32)) / PAGE / 2;
+                usize::try_from(page)
+                    .ok()
+                    .and_then(|page| array.get(page).copied())
+            });
+        });
         let tree: BTreeMap<u64, u64> = (0..count)
             .map(|number| mapping(number, count))
             .map(|mapping| (mapping.iova.raw(), mapping.offset_bytes))
@@ -95,6 +108,27 @@ fn map_unmap(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// One page of a wide range of single pages, out and in again.
+fn unmap_map_dense(criterion: &mut Criterion) {
+    let dense = |number: u64| Mapping {
+        iova: Iova::new((1 << 32) + number * PAGE),
+        ..mapping(number, 65_000)
+    };
+    let mut table = MappingTable::new();
+    for number in 0..65_000 {
+        table.map(&dense(number), |_| {}).expect("valid");
+    }
+    let mut next = 0;
+    criterion.bench_function("unmap_map_dense/65000", |bencher| {
+        bencher.iter(|| {
+            next = (next + 7919) % 65_000;
+            let mapping = black_box(dense(next));
+            let unmapped = table.unmap(mapping.iova, PAGE, |_| {});
+            (unmapped, table.map(&mapping, |_| {}))
+        });
+    });
+}
+
 fn unmap_all(criterion: &mut Criterion) {
     criterion.bench_function("unmap_all/65000", |bencher| {
         bencher.iter_batched_ref(
@@ -109,5 +143,5 @@ fn unmap_all(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, look_up, map_unmap, unmap_all);
+criterion_group!(benches, look_up, map_unmap, unmap_map_dense, unmap_all);
 criterion_main!(benches);

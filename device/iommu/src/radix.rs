@@ -1,8 +1,9 @@
 //! [`Table`]: one node of the radix table, 512 slots of which only the occupied ones take memory.
 //!
-//! An occupation bitmap and running counts turn a slot number into a position in a dense vector, so a
-//! node with one slot costs little more than one slot, a full node costs 16 bytes a slot, and both
-//! are read in the same constant time. [`crate::mapping`] gives the nodes their meaning.
+//! In a *packed* node an occupation bitmap and running counts turn a slot number into a position in a
+//! vector, so a node with one slot costs little more than one slot. A node that is almost full is *spread*:
+//! every slot has its place, so that entering and removing moves nothing. Either way an occupied slot
+//! costs 16 to 64 bytes, and both are read in the same constant time. [`crate::mapping`] gives the nodes their meaning.
 
 use crate::permissions::Permissions;
 
@@ -46,55 +47,85 @@ pub(crate) fn unpack(offset_and_permissions: u64) -> (u64, Permissions) {
     )
 }
 
-/// One node: 512 slots, stored densely.
+/// Occupied slots from which a node is spread.
+const SPREAD_FROM: usize = 384;
+/// Occupied slots below which it is packed again; the distance keeps a node from going to and fro.
+const PACK_BELOW: usize = 128;
+
+/// One node: 512 slots.
 #[derive(Debug)]
 pub(crate) struct Table<B> {
+    slots: Slots<B>,
+    len: usize,
     occupied: [u64; WORDS],
-    /// Occupied slots in all words before this one.
+    /// Packed: occupied slots in all words before this one.
     before: [u16; WORDS],
-    slots: Vec<Slot<B>>,
+}
+
+#[derive(Debug)]
+enum Slots<B> {
+    /// The occupied ones, in order.
+    Packed(Vec<Slot<B>>),
+    /// All of them.
+    Spread(Box<[Option<Slot<B>>]>),
 }
 
 impl<B> Table<B> {
     /// A node without slots.
     pub(crate) fn new() -> Self {
         Self {
+            slots: Slots::Packed(Vec::new()),
+            len: 0,
             occupied: [0; WORDS],
             before: [0; WORDS],
-            slots: Vec::new(),
         }
     }
 
     /// Whether no slot is occupied.
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.len == 0
     }
 
     /// The slot, if occupied.
     #[inline]
     pub(crate) fn get(&self, index: usize) -> Option<&Slot<B>> {
-        self.slots.get(self.position(index)?)
+        match &self.slots {
+            Slots::Packed(slots) => slots.get(self.position(index)?),
+            Slots::Spread(slots) => slots.get(index)?.as_ref(),
+        }
     }
 
     /// The slot for changing, if occupied.
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut Slot<B>> {
         let position = self.position(index)?;
-        self.slots.get_mut(position)
+        match &mut self.slots {
+            Slots::Packed(slots) => slots.get_mut(position),
+            Slots::Spread(slots) => slots.get_mut(index)?.as_mut(),
+        }
     }
 
     /// Occupies a vacant slot.
     pub(crate) fn insert(&mut self, index: usize, slot: Slot<B>) {
         debug_assert!(self.position(index).is_none());
         let position = self.rank(index);
+        match &mut self.slots {
+            Slots::Packed(slots) => {
+                if slots.is_empty() {
+                    // A vector's usual first room of four would make up most of a lone page's cost.
+                    slots.reserve_exact(1);
+                }
+                slots.insert(position, slot);
+                for count in &mut self.before[index / 64 + 1..] {
+                    *count += 1;
+                }
+            }
+            Slots::Spread(slots) => slots[index] = Some(slot),
+        }
         self.occupied[index / 64] |= 1 << (index % 64);
-        for count in &mut self.before[index / 64 + 1..] {
-            *count += 1;
+        self.len += 1;
+        if self.len >= SPREAD_FROM {
+            self.spread();
         }
-        if self.slots.is_empty() {
-            // A vector's usual first room of four would make up most of a lone page's cost.
-            self.slots.reserve_exact(1);
-        }
-        self.slots.insert(position, slot);
     }
 
     /// Vacates the slots `first..=last` and hands each to `taken` with its number, in order.
@@ -105,14 +136,38 @@ impl<B> Table<B> {
         mut taken: impl FnMut(usize, Slot<B>),
     ) {
         let (from, to) = (self.rank(first), self.rank(last + 1));
-        let mut index = first;
         let occupied = self.occupied;
-        for slot in self.slots.drain(from..to) {
-            index = next_set(&occupied, index).unwrap_or(last);
-            taken(index, slot);
-            index += 1;
+        let mut index = first;
+        let mut next = || {
+            let this = next_set(&occupied, index).unwrap_or(last);
+            index = this + 1;
+            this
+        };
+        match &mut self.slots {
+            Slots::Packed(slots) => {
+                for slot in slots.drain(from..to) {
+                    taken(next(), slot);
+                    self.len -= 1;
+                }
+                // A node that lost most of its slots gives the room back, or scattered unmaps would leave
+                // a table as large as it ever was.
+                if slots.len() * 4 < slots.capacity() {
+                    slots.shrink_to(slots.len() * 2);
+                }
+            }
+            Slots::Spread(slots) => {
+                for (index, slot) in slots.iter_mut().enumerate().take(last + 1).skip(first) {
+                    if let Some(slot) = slot.take() {
+                        taken(index, slot);
+                        self.len -= 1;
+                    }
+                }
+            }
         }
         self.forget(first, last);
+        if self.len < PACK_BELOW {
+            self.pack();
+        }
     }
 
     /// The first occupied slot at `from` or later.
@@ -121,42 +176,84 @@ impl<B> Table<B> {
     }
 
     /// All occupied slots in order.
-    pub(crate) fn slots(&self) -> &[Slot<B>] {
-        &self.slots
+    pub(crate) fn slots(&self) -> impl Iterator<Item = &Slot<B>> {
+        let (packed, spread): (&[_], &[_]) = match &self.slots {
+            Slots::Packed(slots) => (slots, &[]),
+            Slots::Spread(slots) => (&[], slots),
+        };
+        packed.iter().chain(spread.iter().flatten())
     }
 
     /// Heap bytes of this node alone, its vector's spare room included.
     pub(crate) fn heap_bytes(&self) -> usize {
-        size_of::<Self>() + self.slots.capacity() * size_of::<Slot<B>>()
+        size_of::<Self>()
+            + match &self.slots {
+                Slots::Packed(slots) => slots.capacity() * size_of::<Slot<B>>(),
+                Slots::Spread(slots) => slots.len() * size_of::<Option<Slot<B>>>(),
+            }
     }
 
+    /// Gives every slot its place, if that has not been done.
+    fn spread(&mut self) {
+        let Slots::Packed(packed) = &mut self.slots else {
+            return;
+        };
+        let mut packed = std::mem::take(packed).into_iter();
+        let occupied = &self.occupied;
+        let place = |index| {
+            if is_set(occupied, index) {
+                packed.next()
+            } else {
+                None
+            }
+        };
+        self.slots = Slots::Spread((0..SLOTS).map(place).collect());
+    }
+
+    /// Moves the occupied slots together, if that has not been done.
+    fn pack(&mut self) {
+        let Slots::Spread(spread) = &mut self.slots else {
+            return;
+        };
+        let spread = std::mem::take(spread).into_iter();
+        self.slots = Slots::Packed(spread.flatten().collect());
+        self.count();
+    }
+
+    /// Packed: where an occupied slot lies in the vector.
     #[inline]
     fn position(&self, index: usize) -> Option<usize> {
-        let word = self.occupied[index / 64];
-        if word >> (index % 64) & 1 == 0 {
+        if !is_set(&self.occupied, index) {
             return None;
         }
-        // Nodes near the root mostly have one slot, and dense leaves' nodes all: neither needs counting,
-        // and baseline x86-64 has no instruction for it.
-        match self.slots.len() {
-            1 => Some(0),
-            SLOTS => Some(index),
-            _ => Some(self.rank(index)),
-        }
+        // Nodes near the root mostly have one slot, which needs no counting, and baseline x86-64 has no
+        // instruction for that.
+        Some(if self.len == 1 { 0 } else { self.rank(index) })
     }
 
-    /// Number of occupied slots below `index`, which may be one past the last slot.
+    /// Packed: number of occupied slots below `index`, which may be one past the last slot.
     fn rank(&self, index: usize) -> usize {
         if index >= SLOTS {
-            return self.slots.len();
+            return self.len;
         }
         let below = self.occupied[index / 64] & ((1 << (index % 64)) - 1);
         usize::from(self.before[index / 64]) + below.count_ones() as usize
     }
 
-    /// Clears the bits `first..=last` and counts anew.
+    /// Clears the bits `first..=last`, of which the slots are gone.
     fn forget(&mut self, first: usize, last: usize) {
-        let mut count: u16 = 0;
+        if first == last {
+            // One slot, by far the most frequent.
+            let bit = 1 << (first % 64);
+            if self.occupied[first / 64] & bit != 0 {
+                self.occupied[first / 64] &= !bit;
+                for count in &mut self.before[first / 64 + 1..] {
+                    // Not kept in a spread node.
+                    *count = count.wrapping_sub(1);
+                }
+            }
+            return;
+        }
         for (number, word) in self.occupied.iter_mut().enumerate() {
             let (word_first, word_last) = (number * 64, number * 64 + 63);
             if word_first <= last && word_last >= first {
@@ -164,15 +261,23 @@ impl<B> Table<B> {
                 let high = last.min(word_last) - word_first;
                 *word &= !((u64::MAX >> (63 - (high - low))) << low);
             }
-            self.before[number] = count;
-            count += u16::try_from(word.count_ones()).expect("a word has 64 bits");
         }
-        // A node that lost most of its slots gives the room back, or scattered unmaps would leave a
-        // table as large as it ever was.
-        if self.slots.len() * 4 < self.slots.capacity() {
-            self.slots.shrink_to(self.slots.len() * 2);
+        self.count();
+    }
+
+    /// Counts the words' slots anew.
+    fn count(&mut self) {
+        let mut sum: u16 = 0;
+        for (word, before) in self.occupied.iter().zip(&mut self.before) {
+            *before = sum;
+            sum += u16::try_from(word.count_ones()).expect("a word has 64 bits");
         }
     }
+}
+
+#[inline]
+fn is_set(words: &[u64; WORDS], index: usize) -> bool {
+    words[index / 64] >> (index % 64) & 1 == 1
 }
 
 fn next_set(words: &[u64; WORDS], from: usize) -> Option<usize> {

@@ -210,7 +210,6 @@ pub(crate) fn leaf_from<B: Copy>(
 pub(crate) fn heap_bytes<B>(table: &Table<B>) -> usize {
     let below: usize = table
         .slots()
-        .iter()
         .map(|slot| match slot {
             Slot::Leaf { .. } => 0,
             Slot::Table(below) => heap_bytes(below),
