@@ -1,7 +1,7 @@
 //! Composite operations: what takes many register and memory writes to say by chance.
 
 use arbitrary::Arbitrary;
-use dmarig_abi::descriptor::DESCRIPTOR_SIZE_BYTES;
+use dmarig_abi::descriptor::{DESCRIPTOR_FLAG_OWNED, DESCRIPTOR_SIZE_BYTES};
 use dmarig_abi::registers::{
     CH_COMMAND, CH_COMPLETION_BASE, CH_DESTINATION, CH_LENGTH, CH_RING_BASE, CH_RING_CONTROL,
     CH_RING_ENTRIES, CH_RING_TAIL, CH_SEED, CH_SOURCE, CHANNEL_BASE, CHANNEL_STRIDE,
@@ -26,6 +26,7 @@ const PAGE: u64 = 0x1000;
 pub struct Work {
     opcode: u8,
     flags: u8,
+    is_owned: bool,
     source: Value,
     destination: Value,
     length: Value,
@@ -34,7 +35,12 @@ pub struct Work {
 
 impl Work {
     fn command(&self) -> u64 {
-        u64::from(self.opcode % OPCODES) | u64::from(self.flags) << 16
+        let owned = if self.is_owned {
+            u64::from(DESCRIPTOR_FLAG_OWNED)
+        } else {
+            0
+        };
+        u64::from(self.opcode % OPCODES) | (u64::from(self.flags) | owned) << 16
     }
 
     fn descriptor(&self) -> Vec<u8> {
@@ -61,6 +67,7 @@ pub struct Ring {
     entries: u8,
     descriptors: Vec<Work>,
     tail: u8,
+    mode: u8,
 }
 
 /// Writes the registers of a channel and rings its doorbell.
@@ -86,6 +93,7 @@ pub fn ring(peers: &mut Peers, bed: &mut Bed, ring: &Ring) {
     }
     let completion = MEMORY_IOVA + u64::from(ring.completion_page % 16) * PAGE;
     let entries = 1_u32 << (ring.entries % 14);
+    let control = RING_ENABLE | u32::from(ring.mode % 8) << 1;
     let (channel, base) = (ring.channel, MEMORY_IOVA + base);
     write(peers, bed, channel, CH_RING_BASE, &base.to_le_bytes());
     write(
@@ -96,13 +104,7 @@ pub fn ring(peers: &mut Peers, bed: &mut Bed, ring: &Ring) {
         &completion.to_le_bytes(),
     );
     write(peers, bed, channel, CH_RING_ENTRIES, &entries.to_le_bytes());
-    write(
-        peers,
-        bed,
-        channel,
-        CH_RING_CONTROL,
-        &RING_ENABLE.to_le_bytes(),
-    );
+    write(peers, bed, channel, CH_RING_CONTROL, &control.to_le_bytes());
     write(
         peers,
         bed,

@@ -2,13 +2,14 @@
 //!
 //! [`TARGETS`] lists them by name. `tests/corpus.rs` replays the committed inputs of `corpus/NAME` on
 //! every run; `scripts/fuzz NAME` lets libFuzzer look for more. Four drive the whole device process by
-//! its sockets, without event loop and sandbox ([`script`], [`engine`], [`bed`]); the others read one kind of file,
+//! its sockets, without event loop and sandbox ([`script`], [`engine`], [`faults`], [`bed`]); the others read one kind of file,
 //! or walk an IOMMU's tables. docs/security.md has the figures.
 #![forbid(unsafe_code)]
 
 mod bed;
 mod engine;
 mod event_log;
+mod faults;
 mod files;
 mod rig;
 mod script;

@@ -16,6 +16,7 @@ use vfio_user::message::{Command, FLAG_ERROR, FLAG_NO_REPLY, TYPE_REPLY};
 
 use crate::bed::Bed;
 use crate::engine::{self, Ring, Work};
+use crate::faults::{self, Rule};
 
 /// Where the guest's memory begins on the bus.
 pub const MEMORY_IOVA: u64 = 0x10_0000;
@@ -117,6 +118,8 @@ pub enum Op {
     Ring(Ring),
     /// A remapping unit of the device's own.
     Remap { is_deferred: bool },
+    /// Rules of fault injection.
+    Faults(Vec<Rule>),
     /// Bytes in the guest's memory change.
     Memory { offset: u16, words: Vec<Value> },
     /// A mapping.
@@ -262,6 +265,7 @@ impl Peers {
             Op::Request { channel, work } => engine::request(self, bed, *channel, work),
             Op::Ring(ring) => engine::ring(self, bed, ring),
             Op::Remap { is_deferred } => engine::remap(self, bed, *is_deferred),
+            Op::Faults(rules) => faults::load(bed, rules),
             Op::Memory { offset, words } => self.write_bytes((*offset).into(), &bytes_of(words)),
             Op::Map {
                 page,
