@@ -192,6 +192,30 @@ fn other_fault_does_something_else_and_says_where() {
 }
 
 #[test]
+fn rules_that_never_match_change_nothing_and_one_that_does_is_named() {
+    let bench = recorded();
+    let rules = |iova: u64| {
+        format!(
+            "[[rule]]\nname = \"abort\"\nevent = \"dma-read\"\nmatch.purpose = \"payload\"\n\
+             match.iova = {iova}\neffect = \"completer-abort\"\n"
+        )
+    };
+    let mut dut = fresh();
+    dut.load_faults(&rules(0x66_0000)).expect("rules");
+    let report = replay_log(&bench, dut, log_of(&bench));
+    assert!(report.is_identical(), "{report:#?}");
+    let mut dut = fresh();
+    dut.load_faults(&rules(BASE)).expect("rules");
+    let report = replay_log(&bench, dut, log_of(&bench));
+    let seen = report.difference.and_then(|difference| difference.seen);
+    let seen = seen.expect("a record");
+    assert!(
+        seen.contains("\"record\":\"fault\",\"rule\":\"abort\""),
+        "{seen}"
+    );
+}
+
+#[test]
 fn log_cut_off_is_compared_up_to_its_last_known_place() {
     let bench = recorded();
     let mut n_events = 0;
