@@ -137,6 +137,8 @@ pub const OP_INTERRUPT_STATE: u16 = 0x0155;
 
 /// Bit of `value[2]` of [`OP_DEVICE_TRANSFER`]: an interrupt of the channel was seen.
 pub const TRANSFER_VALUE_INTERRUPT_SEEN: u64 = 0x1_0000_0000;
+/// Lowest of 8 bits of `value[2]` of [`OP_DEVICE_TRANSFER`] with [`OP_FLAG_RECOVER`]: attempts that were made.
+pub const TRANSFER_VALUE_ATTEMPTS_SHIFT: u32 = 40;
 /// Bit of `value[2]` of [`OP_DEVICE_TRANSFER`]: at least one access went by message DMA.
 pub const TRANSFER_VALUE_BY_MESSAGE: u64 = 0x2_0000_0000;
 
@@ -168,6 +170,10 @@ pub const OP_FLAG_KEEP: u16 = 64;
 pub const OP_FLAG_AT_DISPATCH: u16 = 128;
 /// Flag: runs at IRQL 11, a device's, whatever the operation's highest IRQL.
 pub const OP_FLAG_AT_DEVICE: u16 = 256;
+/// Flag of [`OP_DEVICE_TRANSFER`]: the driver recovers, as a driver of a real device must. It waits at most
+/// 250 ms for the end; after a time-out, or an end that a second attempt may mend, it resets the engine, sets it
+/// up anew and tries again, three times in all. A device that answers with all ones is gone and left alone.
+pub const OP_FLAG_RECOVER: u16 = 512;
 
 /// Size of an operation without its data.
 pub const OPERATION_SIZE_BYTES: usize = 64;

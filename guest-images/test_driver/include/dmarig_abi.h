@@ -604,6 +604,9 @@
 // Bit of `value[2]` of [`OP_DEVICE_TRANSFER`]: an interrupt of the channel was seen.
 #define DMARIG_TRANSFER_VALUE_INTERRUPT_SEEN 4294967296
 
+// Lowest of 8 bits of `value[2]` of [`OP_DEVICE_TRANSFER`] with [`OP_FLAG_RECOVER`]: attempts that were made.
+#define DMARIG_TRANSFER_VALUE_ATTEMPTS_SHIFT 40
+
 // Bit of `value[2]` of [`OP_DEVICE_TRANSFER`]: at least one access went by message DMA.
 #define DMARIG_TRANSFER_VALUE_BY_MESSAGE 8589934592
 
@@ -646,6 +649,11 @@
 
 // Flag: runs at IRQL 11, a device's, whatever the operation's highest IRQL.
 #define DMARIG_OP_FLAG_AT_DEVICE 256
+
+// Flag of [`OP_DEVICE_TRANSFER`]: the driver recovers, as a driver of a real device must. It waits at most
+// 250 ms for the end; after a time-out, or an end that a second attempt may mend, it resets the engine, sets it
+// up anew and tries again, three times in all. A device that answers with all ones is gone and left alone.
+#define DMARIG_OP_FLAG_RECOVER 512
 
 // Size of an operation without its data.
 #define DMARIG_OPERATION_SIZE_BYTES 64

@@ -117,6 +117,8 @@ enum sabotage {
     SABOTAGE_LEAK_BUFFER, /* and its adapter, which could not be put */
     SABOTAGE_SKIP_FLUSH,       /* flush and PutScatterGatherList come only when all is released */
     SABOTAGE_TRUNCATE_ADDRESS, /* the device gets the low half of each logical address */
+    SABOTAGE_NO_RECOVERY,      /* a request that does not end well is neither reset nor tried again */
+    SABOTAGE_DMA_IN_D3,        /* the engine is not stopped on the way out of D0 */
 };
 
 struct driver {
@@ -189,6 +191,8 @@ void quiesce_device(struct device *device);
 /* Does that to each started device with a request under way, and turns rings and interrupts on
  * again. For who is about to free the memory of any program. */
 void end_given_up_requests(void);
+/* Resets the engine in the middle of its work and sets it up anew. False when the device is gone. */
+bool hardware_recover(struct device *device);
 
 /* ops_ring.c */
 void ring_restart_all(struct device *device);

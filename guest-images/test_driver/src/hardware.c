@@ -154,6 +154,17 @@ void end_given_up_requests(void)
     }
 }
 
+bool hardware_recover(struct device *device)
+{
+    quiesce_device(device);
+    if (read_u32(&device->dut.registers, DMARIG_REG_ID) != DMARIG_DUT_ID_VALUE) {
+        /* All ones, or not our device any more: it is gone, or still in its reset. */
+        return false;
+    }
+    set_up_engine(device);
+    return true;
+}
+
 void hardware_enable(struct device *device)
 {
     driver_lock();
@@ -168,6 +179,8 @@ void hardware_disable(struct device *device)
 {
     driver_lock_soon();
     device->in_d0 = false;
-    quiesce_device(device);
+    if (g_driver.sabotage != SABOTAGE_DMA_IN_D3) {
+        quiesce_device(device);
+    }
     driver_unlock();
 }

@@ -1,5 +1,6 @@
 /* Operations on the device under test: registers, transfers, interrupts. */
 #include "operations.h"
+#include "recovery.h"
 
 /* How long a transfer may take: with threads running, and with the processor kept from them. */
 #define TRANSFER_PASSIVE_US 5000000ull
@@ -88,6 +89,39 @@ static void address_transfer(struct transfer *transfer, uint64_t iova, uint64_t 
     }
 }
 
+static uint16_t transfer_once(struct transfer *transfer, bool by_ring,
+                              DMARIG_OperationResult *result)
+{
+    return by_ring ? transfer_by_ring(transfer, result) : transfer_by_registers(transfer, result);
+}
+
+/* What a driver of a real device does: a bounded wait, a reset, another attempt, and a report. */
+static uint16_t transfer_recovering(struct transfer *transfer, bool by_ring,
+                                    DMARIG_OperationResult *result)
+{
+    uint16_t outcome;
+    uint32_t attempts = 0;
+    enum recovery next;
+    do {
+        transfer->deadline_us = clock_us() + RECOVERY_WAIT_US;
+        transfer->stalls = 0;
+        result->value[2] = 0;
+        outcome = transfer_once(transfer, by_ring, result);
+        attempts++;
+        next = recovery_after(outcome, (uint32_t)result->value[2] & 0xffff, attempts);
+        if (g_driver.sabotage == SABOTAGE_NO_RECOVERY) {
+            next = RECOVERY_ACCEPT;
+        }
+        bool is_reset = next == RECOVERY_RETRY || next == RECOVERY_GIVE_UP;
+        if (is_reset && !hardware_recover(transfer->device)) {
+            outcome = DMARIG_OUTCOME_NO_DEVICE;
+            next = RECOVERY_GONE;
+        }
+    } while (next == RECOVERY_RETRY);
+    result->value[2] |= (uint64_t)attempts << DMARIG_TRANSFER_VALUE_ATTEMPTS_SHIFT;
+    return outcome;
+}
+
 uint16_t op_device_transfer(struct operation_call *call)
 {
     const DMARIG_Operation *operation = call->operation;
@@ -134,8 +168,9 @@ uint16_t op_device_transfer(struct operation_call *call)
         iova = (uint32_t)iova;
     }
     address_transfer(&transfer, iova, arg[4]);
-    uint16_t outcome = by_ring ? transfer_by_ring(&transfer, call->result)
-                               : transfer_by_registers(&transfer, call->result);
+    bool recovers = (operation->flags & DMARIG_OP_FLAG_RECOVER) != 0 && !raised;
+    uint16_t outcome = recovers ? transfer_recovering(&transfer, by_ring, call->result)
+                                : transfer_once(&transfer, by_ring, call->result);
     if (transfer.interrupt_seen) {
         call->result->value[2] |= DMARIG_TRANSFER_VALUE_INTERRUPT_SEEN;
     }

@@ -18,6 +18,8 @@ static const struct {
     {L"driver-leak-buffer", SABOTAGE_LEAK_BUFFER},
     {L"driver-skip-flush", SABOTAGE_SKIP_FLUSH},
     {L"driver-truncate-address", SABOTAGE_TRUNCATE_ADDRESS},
+    {L"driver-no-recovery", SABOTAGE_NO_RECOVERY},
+    {L"driver-dma-in-d3", SABOTAGE_DMA_IN_D3},
 };
 
 /* Reads a value of at most `room` bytes; NULL when it is absent, longer or there is no memory. The

@@ -8,6 +8,7 @@
  *                                 after STEPS operations
  *   fuzz SEED COUNT               runs COUNT random programs, writes how many were well-formed
  *   slots SEED COUNT              COUNT random steps of the slot table against a naive model
+ *   recovery OUTCOME STATUS N     what recovery_after says after attempt N
  *
  * Buffers have exactly the size that is said, so that a sanitizer sees one byte too many.
  */
@@ -19,6 +20,7 @@
 #include "../src/interpreter.h"
 #include "../src/pattern.h"
 #include "../src/program.h"
+#include "../src/recovery.h"
 #include "../src/slots.h"
 
 #define CHECK(condition)                                                                           \
@@ -317,6 +319,9 @@ int main(int argc, char **argv)
         fuzz(number[1]);
     } else if (strcmp(argv[1], "slots") == 0) {
         slots_test(number[1]);
+    } else if (strcmp(argv[1], "recovery") == 0) {
+        printf("%d\n", (int)recovery_after((uint16_t)number[0], (uint32_t)number[1],
+                                           (uint32_t)number[2]));
     } else {
         CHECK(!"a known command");
     }

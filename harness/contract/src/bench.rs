@@ -3,6 +3,7 @@
 
 mod allocation;
 mod exercise;
+mod faults;
 mod framework;
 mod mdl;
 mod packet;
@@ -23,6 +24,7 @@ use crate::rig::{MappingView, Remapping, Rig, RigError};
 use crate::step::{Step, StepResult};
 
 pub(crate) use exercise::{Pass, describe_dma_status, transfer_status, went_by_message};
+pub(crate) use faults::{Survival, has_interrupted};
 pub(crate) use framework::OutPointer;
 pub(crate) use mdl::{MdlSource, frames_of};
 pub(crate) use packet::{AMPLE_LIST_BYTES, Element, List, Packet, Registers};

@@ -17,6 +17,7 @@ mod low_resources;
 mod mdl;
 mod misuse;
 mod released;
+mod survive;
 mod transfer_lists;
 mod transfer_lists_ex;
 mod transfer_maps;
@@ -94,6 +95,11 @@ pub const SUITES: &[Suite] = &[
         name: "mdl",
         title: "MDLs and memory as the sources of common buffers",
         lists: &[mdl::CASES],
+    },
+    Suite {
+        name: "survive",
+        title: "a device that misbehaves: lost interrupts, hangs, bus errors, a device that is gone, D3",
+        lists: &[survive::CASES],
     },
     Suite {
         name: "misuse",

@@ -191,6 +191,31 @@ pub trait Rig {
     /// The rig broke.
     fn take_guest_findings(&mut self) -> Result<Vec<String>, RigError>;
 
+    /// Lets go wrong in the device what the text of a rule file tells, until [`Rig::clear_faults`].
+    ///
+    /// # Errors
+    /// The rig broke, the text is no rule file, or this rig injects no faults.
+    fn load_faults(&mut self, rules: &str) -> Result<(), RigError> {
+        let _ = rules;
+        Err(RigError("this rig injects no faults".into()))
+    }
+
+    /// How often the rules that were loaded last have struck, taken together.
+    ///
+    /// # Errors
+    /// The rig broke, or injects no faults.
+    fn fault_strikes(&mut self) -> Result<u64, RigError> {
+        Err(RigError("this rig injects no faults".into()))
+    }
+
+    /// Ends the rules; a link that one of them took down comes up.
+    ///
+    /// # Errors
+    /// The rig broke, or injects no faults.
+    fn clear_faults(&mut self) -> Result<(), RigError> {
+        Err(RigError("this rig injects no faults".into()))
+    }
+
     /// The device under test's requester ID as the guest assigned it, if known.
     fn requester(&self) -> Option<RequesterId>;
 }

@@ -6,6 +6,7 @@ mod domain;
 mod framework;
 mod from_mdl;
 mod mdl;
+mod survive;
 mod transfer;
 mod verifier;
 
@@ -88,6 +89,7 @@ pub const FAMILIES: &[Family] = &[
     Family { prefix: "DD", title: "DMA domains and the rest of the table", rules: domain::RULES },
     Family { prefix: "VF", title: "bug checks of Driver Verifier", rules: verifier::RULES },
     Family { prefix: "MD", title: "MDLs and memory as sources of buffers", rules: mdl::RULES },
+    Family { prefix: "SV", title: "surviving a device that misbehaves", rules: survive::RULES },
     Family { prefix: "KD", title: "DMA by the driver framework (KMDF)", rules: framework::RULES },
 ];
 

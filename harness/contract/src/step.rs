@@ -9,9 +9,11 @@ mod misuse;
 mod sources;
 mod transfer;
 
+use dmarig_abi::completion::{DMA_STATUS_MISMATCH, DMA_STATUS_SUCCESS};
 use dmarig_abi::operation::{self as op, Operation, OperationResult};
 use serde::{Deserialize, Serialize};
 
+use crate::bench::{describe_dma_status, transfer_status};
 use crate::device_description::DeviceDescription;
 use crate::extended_config::ExtendedConfig;
 use crate::nt_status::NtStatus;
@@ -394,6 +396,13 @@ impl Step {
         step
     }
 
+    /// Lets the driver recover: bounded wait, reset, another attempt. For [`Step::device_transfer`].
+    #[must_use]
+    pub fn recovering(mut self) -> Self {
+        self.operation.flags |= op::OP_FLAG_RECOVER;
+        self
+    }
+
     /// Reads a 32-bit register of a device under test.
     #[must_use]
     pub fn read_register(device: u32, offset: u64) -> Self {
@@ -459,6 +468,18 @@ impl StepResult {
     #[must_use]
     pub const fn is_success(&self) -> bool {
         self.result.outcome == op::OUTCOME_DONE && self.status().is_success()
+    }
+
+    /// What the driver reports in place of success, in words: of a transfer also the device's status.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        if !self.is_success() {
+            return Some(self.describe());
+        }
+        let status = transfer_status(self);
+        let is_answer = matches!(status, DMA_STATUS_SUCCESS | DMA_STATUS_MISMATCH);
+        let is_transfer = self.result.opcode == op::OP_DEVICE_TRANSFER;
+        (is_transfer && !is_answer).then(|| describe_dma_status(status))
     }
 
     /// Outcome and status in words, for messages.

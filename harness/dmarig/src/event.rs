@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use buffer_history::{BufferAccess, BufferHistory, BufferViolation, DeclaredBuffer};
-pub use walk::{WalkResult, WalkSums, WalkVerdict};
+pub use walk::{PassedPoint, WalkResult, WalkSums, WalkVerdict};
 
 /// Version of the stream. Raised when a consumer of the old one would go wrong.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -164,6 +164,15 @@ pub enum Event {
     ReplayEnded {
         /// How it went.
         how: ReplayEnding,
+    },
+    /// The points of fault injection that a case has passed, if they are counted.
+    FaultPoints {
+        /// Number of the boot.
+        boot: u32,
+        /// The case.
+        id: String,
+        /// The points, in the order of the data.
+        points: Vec<PassedPoint>,
     },
     /// The golden run of a fault walk has passed, and its points are tried.
     WalkStarted {

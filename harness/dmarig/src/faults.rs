@@ -9,6 +9,8 @@ use fault_injection::rule_file::{self, RuleFile, RuleFileError};
 pub struct Faults {
     /// Whether the guest lists the driver's call sites.
     pub watch_calls: bool,
+    /// Whether the device counts the points of fault injection that each case passes.
+    pub record_points: bool,
     /// The rules, checked.
     pub rules: RuleFile,
     /// The file's text, as the device gets it.
@@ -16,6 +18,12 @@ pub struct Faults {
 }
 
 impl Faults {
+    /// The text that the device gets, if it has a rule.
+    #[must_use]
+    pub fn device_rules(&self) -> Option<String> {
+        (!self.rules.plan.rules.is_empty()).then(|| self.text.clone())
+    }
+
     /// Reads a rule file.
     ///
     /// # Errors
@@ -25,6 +33,7 @@ impl Faults {
         let rules = rule_file::parse_all(path, &text)?;
         Ok(Self {
             watch_calls: false,
+            record_points: false,
             rules,
             text,
         })

@@ -14,9 +14,10 @@ use contract::{
 };
 use control_api::request::{
     BufferDeclare, BufferDirection, BufferList, BufferUndeclare, DmaOp, DmaPath, DmaSubmit,
-    LedgerRead, MailboxCall, MappingsList,
+    FaultsClear, FaultsLoad, FaultsPoints, FaultsRecord, FaultsStatus, LedgerRead, MailboxCall,
+    MappingsList,
 };
-use control_api::response::{Backing, DmaOutcome, Permissions};
+use control_api::response::{Backing, DmaOutcome, FaultPoint, FaultRule, Permissions};
 use control_api::{Client, ClientError, FunctionName, Method, rpc};
 use dmarig_abi::descriptor::{
     DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_PROBE, DMA_OP_CRC, DMA_OP_FILL, DMA_OP_VERIFY_PATTERN,
@@ -115,6 +116,54 @@ impl MachineRig {
     pub fn begin_case(&mut self) {
         self.inbox.begin_case();
         self.refusals.clear();
+    }
+
+    /// What each rule that the device has loaded has done.
+    ///
+    /// # Errors
+    /// The device process does not answer.
+    pub fn fault_rules(&mut self) -> Result<Vec<FaultRule>, RigError> {
+        let mut rules = Vec::new();
+        let mut from = 0;
+        loop {
+            let page = self
+                .call(&FaultsStatus {
+                    function: FunctionName::DUT0,
+                    from,
+                })
+                .map_err(|error| self.client_trouble(&error))?;
+            rules.extend(page.rules);
+            match page.next {
+                Some(next) if next > from => from = next,
+                _ => return Ok(rules),
+            }
+        }
+    }
+
+    /// Begins to count the points of fault injection that the driver's work passes.
+    ///
+    /// # Errors
+    /// The device process does not answer.
+    pub fn record_points(&mut self) -> Result<(), RigError> {
+        self.call(&FaultsRecord {
+            function: FunctionName::DUT0,
+            on: true,
+        })
+        .map(|_| ())
+        .map_err(|error| self.client_trouble(&error))
+    }
+
+    /// The points passed since then.
+    ///
+    /// # Errors
+    /// The device process does not answer.
+    pub fn take_points(&mut self) -> Result<Vec<FaultPoint>, RigError> {
+        let answer = self
+            .call(&FaultsPoints {
+                function: FunctionName::DUT0,
+            })
+            .map_err(|error| self.client_trouble(&error))?;
+        Ok(answer.points.unwrap_or_default())
     }
 
     /// Gives back what a case that was broken off has left, in the driver and in the ledger.
@@ -295,8 +344,8 @@ impl Rig for MachineRig {
             };
             self.remember(trouble, &error)
         })?;
-        let refused = results.iter().filter(|result| !result.is_success());
-        self.refusals.extend(refused.map(StepResult::describe));
+        let failures = results.iter().filter_map(StepResult::failure);
+        self.refusals.extend(failures);
         Ok(results)
     }
 
@@ -426,6 +475,28 @@ impl Rig for MachineRig {
 
     fn take_guest_findings(&mut self) -> Result<Vec<String>, RigError> {
         Ok(self.inbox.take_findings())
+    }
+
+    fn load_faults(&mut self, rules: &str) -> Result<(), RigError> {
+        self.call(&FaultsLoad {
+            function: FunctionName::DUT0,
+            rules: rules.to_owned(),
+        })
+        .map(|_| ())
+        .map_err(|error| self.client_trouble(&error))
+    }
+
+    fn fault_strikes(&mut self) -> Result<u64, RigError> {
+        let rules = self.fault_rules()?;
+        Ok(rules.iter().map(|rule| rule.fired).sum())
+    }
+
+    fn clear_faults(&mut self) -> Result<(), RigError> {
+        self.call(&FaultsClear {
+            function: FunctionName::DUT0,
+        })
+        .map(|_| ())
+        .map_err(|error| self.client_trouble(&error))
     }
 
     fn requester(&self) -> Option<RequesterId> {

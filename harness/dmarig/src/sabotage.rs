@@ -104,6 +104,16 @@ pub const SABOTAGES: &[Sabotage] = &[
         title: "the driver cuts a logical address to 32 bits before it gives it to the device",
         place: Place::Guest,
     },
+    Sabotage {
+        name: "driver-no-recovery",
+        title: "the driver neither resets a device that hangs nor tries again",
+        place: Place::Guest,
+    },
+    Sabotage {
+        name: "driver-dma-in-d3",
+        title: "the driver does not stop the device's DMA before D3",
+        place: Place::Guest,
+    },
 ];
 
 /// Finds a sabotage by name.

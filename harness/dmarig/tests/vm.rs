@@ -38,6 +38,7 @@ fn main() {
         Trial::test("default_suite_passes_in_both_modes", default_suite),
         Trial::test("kmdf_suite_passes_in_both_modes", kmdf_suite),
         Trial::test("kmdf_suite_sees_a_mapping_that_stays", kmdf_sabotaged),
+        Trial::test("survive_suite_passes_in_both_modes", survive_suite),
         Trial::test("filter_and_mode_narrow_the_run", narrowed),
         Trial::test("verdicts_are_the_same_again", same_again),
         Trial::test("interrupted_rig_leaves_nothing", interrupted),
@@ -52,6 +53,7 @@ fn main() {
         .into_iter()
         .filter(|name| name != SEEN_BY_TRANSFERS_ALONE && name != SEEN_AT_LOW_RESOURCES)
         .filter(|name| !name.starts_with(SEEN_AT_UNLOAD))
+        .filter(|name| !SEEN_UNDER_FAULTS.contains(&name.as_str()))
         .collect();
     trials.extend(explore::trials(&seen_by_actions));
     trials.extend(recorded::trials());
@@ -215,6 +217,20 @@ fn default_suite() -> Result<(), Failed> {
     expect_whole_suite(&Run::new(&[]))
 }
 
+fn survive_suite() -> Result<(), Failed> {
+    let run = Run::new(SURVIVE_CHECKS);
+    run.expect_exit(0)?;
+    let n_cases = run
+        .verdicts()
+        .keys()
+        .filter(|check| check.1.starts_with("SV-"))
+        .count();
+    if n_cases < 2 * 16 {
+        return Err(format!("only {n_cases} checks").into());
+    }
+    Ok(())
+}
+
 fn expect_whole_suite(run: &Run) -> Result<(), Failed> {
     run.expect_exit(0)?;
     let verdicts = run.verdicts();
@@ -293,6 +309,9 @@ fn same_again() -> Result<(), Failed> {
 
 /// Leaks are counted when the driver is unloaded, behind all actions of explore.
 const SEEN_AT_UNLOAD: &str = "driver-leak-";
+/// What a driver owes a device that misbehaves, or that sleeps: seen by the suite of that alone.
+const SEEN_UNDER_FAULTS: [&str; 2] = ["driver-no-recovery", "driver-dma-in-d3"];
+const SURVIVE_CHECKS: &[&str] = &["--suite", "survive"];
 /// The generated actions of explore make no transfers.
 const SEEN_BY_TRANSFERS_ALONE: &str = "driver-skip-flush";
 /// They let no allocation fail.
@@ -314,6 +333,7 @@ const TRANSFER_CHECKS: &[&str] = &[
 fn sabotaged(name: &str) -> Result<(), Failed> {
     let checks = match name {
         SEEN_BY_TRANSFERS_ALONE | "driver-truncate-address" => TRANSFER_CHECKS,
+        name if SEEN_UNDER_FAULTS.contains(&name) => SURVIVE_CHECKS,
         _ => &[],
     };
     let run = Run::new(&[&["--sabotage", name], checks].concat());

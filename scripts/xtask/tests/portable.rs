@@ -12,8 +12,8 @@ use dmarig_abi::mailbox::{
 };
 use dmarig_abi::operation::{
     OP_BUFFER_FREE, OP_CPU_READ, OP_CPU_WRITE, OP_FLAG_STOP_ON_FAILURE, OP_LOOP, OP_MEMORY_FREE,
-    OP_PING, OUTCOME_BAD_ARGUMENT, OUTCOME_DONE, OUTCOME_SKIPPED, OUTCOME_UNKNOWN,
-    OUTCOME_WRONG_IRQL,
+    OP_PING, OUTCOME_BAD_ARGUMENT, OUTCOME_DONE, OUTCOME_NO_DEVICE, OUTCOME_SKIPPED,
+    OUTCOME_TIMEOUT, OUTCOME_UNKNOWN, OUTCOME_WRONG_IRQL,
 };
 use dmarig_abi::pattern::fill_pattern;
 use dmarig_abi::{Operation, OperationResult, ProgramHeader, ResponseHeader};
@@ -34,12 +34,13 @@ const COMPILERS: [(&str, &[&str]); 3] = [
 ];
 
 /// Sources of the host program, below the test driver.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "tests/portable.c",
     "src/crc32c.c",
     "src/interpreter.c",
     "src/pattern.c",
     "src/program.c",
+    "src/recovery.c",
     "src/slots.c",
 ];
 
@@ -476,4 +477,43 @@ fn random_programs_stay_in_bounds() {
 #[test]
 fn slot_table_agrees_with_a_naive_model() {
     run(&["slots", "3", "50000"], &[]);
+}
+
+/// What the driver does after an attempt: 0 accepts the answer, 1 tries again, 2 gives up, 3 leaves a device that is
+/// gone alone.
+#[test]
+fn recovery_tries_again_what_may_pass_and_a_bounded_number_of_times() {
+    use dmarig_abi::completion as c;
+    let check = |outcome: u16, status: u16, attempt: u32, expected: &str| {
+        let words = [outcome.to_string(), status.to_string(), attempt.to_string()];
+        let seen = run(&["recovery", &words[0], &words[1], &words[2]], b"");
+        let seen = String::from_utf8_lossy(&seen);
+        assert_eq!(
+            seen.trim(),
+            expected,
+            "outcome {outcome}, status {status}, attempt {attempt}"
+        );
+    };
+    for final_status in [
+        c::DMA_STATUS_SUCCESS,
+        c::DMA_STATUS_MISMATCH,
+        c::DMA_STATUS_UNMAPPED,
+        c::DMA_STATUS_PERMISSION,
+        c::DMA_STATUS_LENGTH,
+    ] {
+        check(OUTCOME_DONE, final_status, 1, "0");
+    }
+    for passing in [
+        c::DMA_STATUS_ABORTED,
+        c::DMA_STATUS_UNSUPPORTED_REQUEST,
+        c::DMA_STATUS_POISONED,
+    ] {
+        check(OUTCOME_DONE, passing, 1, "1");
+        check(OUTCOME_DONE, passing, 2, "1");
+        check(OUTCOME_DONE, passing, 3, "2");
+    }
+    check(OUTCOME_TIMEOUT, 0, 1, "1");
+    check(OUTCOME_TIMEOUT, 0, 3, "2");
+    check(OUTCOME_NO_DEVICE, 0, 1, "3");
+    check(OUTCOME_BAD_ARGUMENT, 0, 1, "0");
 }

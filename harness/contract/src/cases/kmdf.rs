@@ -14,7 +14,7 @@ use crate::case::Case;
 use crate::profile::{DriverKind, Profile};
 
 /// The KMDF driver, else as usual.
-static KMDF: Profile = Profile {
+pub(super) static KMDF: Profile = Profile {
     name: "kmdf",
     driver: DriverKind::Kmdf,
     ..Profile::DEFAULT

@@ -22,6 +22,10 @@ fn prepare_and_run(arguments: &WalkArgs) -> Result<Exit, PrepareError> {
     let mut cases = selection::select(&arguments.selection)?;
     // A case that stops the guest cannot tell what became of a fault.
     cases.retain(|case| case.stop.is_none());
+    if points(arguments).device {
+        // A case that loads faults of its own would take the walk's away.
+        cases.retain(|case| !case.rule().starts_with("SV-"));
+    }
     if cases.is_empty() {
         return Err(PrepareError::NothingToRun);
     }
@@ -32,7 +36,8 @@ fn prepare_and_run(arguments: &WalkArgs) -> Result<Exit, PrepareError> {
         modes: arguments.remapping.modes(),
         sabotage: arguments.sabotage.as_deref(),
         faults: Faults {
-            watch_calls: true,
+            watch_calls: points(arguments).calls,
+            record_points: points(arguments).device,
             ..Faults::default()
         },
         out: &arguments.out,

@@ -5,6 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use super::Mode;
 
+/// How often a point of fault injection was passed on a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PassedPoint {
+    /// The point, as rule files call it.
+    pub point: String,
+    /// The channel; null for what belongs to none.
+    pub channel: Option<u32>,
+    /// How often.
+    pub hits: u64,
+}
+
 /// A fault point that was tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WalkResult {
@@ -46,6 +57,8 @@ pub enum WalkVerdict {
     Survived,
     /// An oracle disagreed, or the guest found something.
     Detected,
+    /// The driver does not work afterwards.
+    Unusable,
     /// Guest or driver did not answer any more.
     Hung,
     /// The guest stopped with a bug check, or failed.
@@ -58,11 +71,25 @@ pub enum WalkVerdict {
     Broken,
 }
 
+impl WalkResult {
+    /// Whether it speaks against the driver. A fault of the device that an oracle sees need not: nobody can mend
+    /// data that the device has spoiled, and it did not go unnoticed.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        match self.verdict {
+            WalkVerdict::Survived => false,
+            WalkVerdict::Detected => self.kind != "device",
+            _ => true,
+        }
+    }
+}
+
 impl WalkVerdict {
     /// All of them, in the order of tables.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Survived,
         Self::Detected,
+        Self::Unusable,
         Self::Hung,
         Self::BugChecked,
         Self::Leaked,
@@ -76,6 +103,7 @@ impl WalkVerdict {
         match self {
             Self::Survived => "survived",
             Self::Detected => "detected",
+            Self::Unusable => "unusable",
             Self::Hung => "hung",
             Self::BugChecked => "bug-checked",
             Self::Leaked => "leaked",

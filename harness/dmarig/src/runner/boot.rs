@@ -130,6 +130,7 @@ impl Boot<'_> {
                 orders,
             ),
             task,
+            record_points: self.faults.record_points,
             sabotage: self.plan.sabotage,
             patience: self.plan.timeout,
             stop: Arc::clone(&stop),

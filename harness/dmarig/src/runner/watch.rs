@@ -364,6 +364,10 @@ impl<'a> Watch<'a> {
                     remapping,
                 });
             }
+            WorkerReport::Passed(points) => {
+                let id = self.pending.front().map_or("?", |case| case.id).to_owned();
+                self.journal.tell(Event::FaultPoints { boot, id, points });
+            }
             WorkerReport::CaseEnded {
                 report,
                 trouble,

@@ -21,6 +21,7 @@ use super::explore::{Search, Sign};
 use super::proof::{self, ProofError};
 use super::watch::Happening;
 use crate::entry::chain;
+use crate::event::PassedPoint;
 use crate::rig::{MachineRig, Trouble, milliseconds};
 use crate::sabotage::{Place, Sabotage};
 
@@ -41,6 +42,8 @@ pub enum WorkerReport {
     Proven(String),
     /// The next case begins.
     CaseStarted,
+    /// The case has passed these points of fault injection.
+    Passed(Vec<PassedPoint>),
     /// The case has ended.
     CaseEnded {
         /// Its verdict, or how the rig broke.
@@ -113,9 +116,20 @@ pub enum Task {
     /// Runs these cases, in order.
     Cases(Vec<&'static Case>),
     /// Runs these cases, in order, and keeps what is needed to judge a fault.
-    Trial(Vec<&'static Case>, Arc<Mutex<Vec<TrialCase>>>),
+    Trial(Vec<&'static Case>, Arc<Mutex<TrialLog>>),
     /// Goes on with this search.
     Search(Arc<Mutex<Search>>),
+}
+
+/// What a trial keeps.
+#[derive(Clone, Debug, Default)]
+pub struct TrialLog {
+    /// The device's rules, for the first case alone.
+    pub rules: Option<String>,
+    /// How often they have struck.
+    pub strikes: u64,
+    /// The cases that have ended.
+    pub cases: Vec<TrialCase>,
 }
 
 /// How a case went under a fault.
@@ -133,6 +147,8 @@ pub struct Worker {
     pub rig: MachineRig,
     /// What to do.
     pub task: Task,
+    /// Whether the points of fault injection are counted by case.
+    pub record_points: bool,
     /// Part that is to misbehave.
     pub sabotage: Option<&'static Sabotage>,
     /// Longest wait for the driver.
@@ -247,7 +263,7 @@ impl Worker {
         }
     }
 
-    fn run_cases(&mut self, cases: Vec<&'static Case>, log: Option<&Mutex<Vec<TrialCase>>>) {
+    fn run_cases(&mut self, cases: Vec<&'static Case>, log: Option<&Mutex<TrialLog>>) {
         for case in cases {
             if self.stop.load(Ordering::Relaxed) {
                 return;
@@ -255,16 +271,18 @@ impl Worker {
             self.report(WorkerReport::CaseStarted);
             self.rig.begin_case();
             let start = Instant::now();
-            let mut report = case.run(&mut self.rig);
+            let mut report = self.prepare(log).and_then(|()| case.run(&mut self.rig));
             if let (Some(_), Err(error)) = (log, &report)
                 && self.rig.trouble() == Some(Trouble::DriverRefused)
             {
                 // Under a fault that is the driver's report, and it is to work afterwards.
                 report = self.refused(error.to_string());
             }
+            let ended = self.conclude(log);
+            report = report.and_then(|report| ended.map(|()| report));
             let is_broken = report.is_err();
             if let (Some(Ok(mut log)), Ok(report)) = (log.map(Mutex::lock), &report) {
-                log.push(TrialCase {
+                log.cases.push(TrialCase {
                     outcome: report.outcome.clone(),
                     refusals: self.rig.take_refusals(),
                 });
@@ -278,6 +296,46 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// Before a case: the device's rules, or the counting.
+    fn prepare(&mut self, log: Option<&Mutex<TrialLog>>) -> Result<(), RigError> {
+        if self.record_points {
+            self.rig.record_points()?;
+        }
+        let rules = log.and_then(|log| log.lock().ok()?.rules.clone());
+        rules.map_or(Ok(()), |rules| self.rig.load_faults(&rules))
+    }
+
+    /// After a case: what the rules did, which end now; or what was counted.
+    fn conclude(&mut self, log: Option<&Mutex<TrialLog>>) -> Result<(), RigError> {
+        if self.record_points {
+            let points = self.rig.take_points()?;
+            let passed = points.into_iter().map(|point| PassedPoint {
+                point: point.point,
+                channel: point.channel,
+                hits: point.hits,
+            });
+            self.report(WorkerReport::Passed(passed.collect()));
+        }
+        let Some(Ok(mut log)) = log.map(Mutex::lock) else {
+            return Ok(());
+        };
+        let Some(rules) = log.rules.take() else {
+            return Ok(());
+        };
+        log.strikes = self.rig.fault_strikes()?;
+        self.rig.clear_faults()?;
+        if ["link-down", "surprise-removal"]
+            .iter()
+            .any(|effect| rules.contains(effect))
+        {
+            // Whoever comes back on the bus has forgotten its configuration: only PnP gives it that again.
+            for order in ["pnp query-stop dut0", "pnp stop dut0", "pnp start dut0"] {
+                self.rig.command(order)?;
+            }
+        }
+        Ok(())
     }
 
     /// The report of a case whose program the driver refused.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use qemu::console::{GuestEvent, GuestEventKind};
 
-use super::point::{Fault, Point, Points};
+use super::point::{Fault, Point, Points, device_faults};
 use crate::event::{Event, Mode, Record};
 use crate::report::{ReportError, Reporter};
 
@@ -31,6 +31,7 @@ impl Collector {
             .unwrap_or_default();
         points.retain(|point| match point.fault {
             Fault::Call { .. } => wanted.calls,
+            Fault::Device { .. } => wanted.device,
         });
         points.sort_by(|one, other| one.fault.cmp(&other.fault));
         points
@@ -56,6 +57,13 @@ impl Collected {
                 self.case = None;
             }
             Event::CaseStarted { id, .. } => self.case = Some(id.clone()),
+            Event::FaultPoints { points, .. } => {
+                for passed in points {
+                    for fault in device_faults(&passed.point, passed.channel) {
+                        self.add(fault, "running".into());
+                    }
+                }
+            }
             Event::CaseEnded(_) => self.case = None,
             Event::Guest { line, .. } => {
                 if let GuestEventKind::CallSite {

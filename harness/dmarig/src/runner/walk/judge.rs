@@ -40,7 +40,7 @@ pub fn judge(trial: &Trial) -> Option<(WalkVerdict, String)> {
 /// The guest lived to its end.
 fn judge_survivor(trial: &Trial) -> (WalkVerdict, String) {
     if !trial.has_struck() {
-        let text = "the call was not made again".to_owned();
+        let text = "the point was not reached again".to_owned();
         return (WalkVerdict::Missed, text);
     }
     if let Some(found) = trial.early_findings.first() {
@@ -77,12 +77,12 @@ fn judge_cases(trial: &Trial) -> (WalkVerdict, String) {
         };
         return (WalkVerdict::Hung, text);
     };
-    let mut how = "went on".to_owned();
+    let (mut verdict, mut how) = (WalkVerdict::Survived, "went on".to_owned());
     for case in struck {
         match case_under_fault(case) {
             Ok(Some(report)) => how = report,
             Ok(None) => {}
-            Err(finding) => return (WalkVerdict::Detected, finding),
+            Err(finding) => (verdict, how) = (WalkVerdict::Detected, finding),
         }
     }
     match &last.outcome {
@@ -92,9 +92,9 @@ fn judge_cases(trial: &Trial) -> (WalkVerdict, String) {
                 .map(ToString::to_string)
                 .unwrap_or_default();
             let text = format!("{how}, but the case fails without a fault, too: {first}");
-            (WalkVerdict::Detected, text)
+            (WalkVerdict::Unusable, text)
         }
-        CaseOutcome::Passed | CaseOutcome::Skipped(_) => (WalkVerdict::Survived, how),
+        CaseOutcome::Passed | CaseOutcome::Skipped(_) => (verdict, how),
     }
 }
 
@@ -108,7 +108,8 @@ fn case_under_fault(case: &TrialCase) -> Result<Option<String>, String> {
     };
     let is_report = |finding: &Finding| {
         let mut refusals = case.refusals.iter();
-        finding.view == "driver" && refusals.any(|refusal| finding.seen.contains(refusal.as_str()))
+        ["driver", "device"].contains(&finding.view)
+            && refusals.any(|refusal| finding.seen.contains(refusal.as_str()))
     };
     if let Some(other) = findings.iter().find(|finding| !is_report(finding)) {
         return Err(other.to_string());

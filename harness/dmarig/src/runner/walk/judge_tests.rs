@@ -42,6 +42,7 @@ fn sound() -> Trial {
         guest: guest(&[STRUCK, NO_LEAKS]),
         cases: vec![case(vec![finding("driver", "NULL")]), case(Vec::new())],
         n_cases: 2,
+        strikes: 0,
         early_findings: Vec::new(),
         unload: Some(Verdict::Passed),
         duration: Duration::ZERO,
@@ -93,12 +94,12 @@ fn failure_that_another_view_shows_is_detected() {
 }
 
 #[test]
-fn driver_that_does_not_work_afterwards_is_detected() {
+fn driver_that_does_not_work_afterwards_is_unusable() {
     let trial = Trial {
         cases: vec![case(Vec::new()), case(vec![finding("driver", "NULL")])],
         ..sound()
     };
-    check(&trial, WalkVerdict::Detected, "fails without a fault, too");
+    check(&trial, WalkVerdict::Unusable, "fails without a fault, too");
 }
 
 #[test]
@@ -194,5 +195,10 @@ fn fault_that_does_not_strike_shows_nothing() {
         guest: guest(&[NO_LEAKS]),
         ..sound()
     };
-    check(&trial, WalkVerdict::Missed, "not made again");
+    let by_the_device = Trial {
+        strikes: 1,
+        ..trial.clone()
+    };
+    check(&by_the_device, WalkVerdict::Survived, "reported");
+    check(&trial, WalkVerdict::Missed, "not reached again");
 }

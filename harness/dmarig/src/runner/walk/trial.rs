@@ -13,7 +13,7 @@ use super::super::ending::Ending;
 use super::super::journal::Journal;
 use super::super::run::Plan;
 use super::super::signals::Signals;
-use super::super::worker::{Task, TrialCase};
+use super::super::worker::{Task, TrialCase, TrialLog};
 use crate::event::{Event, Record, Verdict};
 use crate::faults::Faults;
 use crate::report::{ReportError, Reporter, Reports};
@@ -43,6 +43,8 @@ pub struct Trial {
     pub cases: Vec<TrialCase>,
     /// How many were to run.
     pub n_cases: usize,
+    /// How often the device's rules have struck.
+    pub strikes: u64,
     /// What the guest found before the first case.
     pub early_findings: Vec<String>,
     /// What was found when the driver had been unloaded, if it came so far.
@@ -91,14 +93,19 @@ impl Bench<'_> {
             may_refuse: true,
         };
         let n_cases = cases.len();
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::new(Mutex::new(TrialLog {
+            rules: faults.device_rules(),
+            ..TrialLog::default()
+        }));
         let mut pending: VecDeque<&'static Case> = cases.iter().copied().collect();
         let task = Task::Trial(cases, Arc::clone(&log));
         let start = Instant::now();
         let outcome = boot.run_task(task, &mut pending, &mut journal);
         let events = recorder.0.lock().map(|events| events.clone());
+        let log = log.lock().map(|log| log.clone()).unwrap_or_default();
         Trial {
-            cases: log.lock().map(|log| log.clone()).unwrap_or_default(),
+            cases: log.cases,
+            strikes: log.strikes,
             n_cases,
             duration: start.elapsed(),
             ..Trial::seen(outcome.ending, &events.unwrap_or_default())
@@ -114,6 +121,7 @@ impl Trial {
             guest: Vec::new(),
             cases: Vec::new(),
             n_cases: 0,
+            strikes: 0,
             early_findings: Vec::new(),
             unload: None,
             duration: Duration::ZERO,
@@ -140,9 +148,8 @@ impl Trial {
 
     /// Whether the fault struck.
     pub fn has_struck(&self) -> bool {
-        self.guest
-            .iter()
-            .any(|event| matches!(event, GuestEventKind::CallFailed { .. }))
+        let is_failure = |event| matches!(event, &GuestEventKind::CallFailed { .. });
+        self.strikes > 0 || self.guest.iter().any(is_failure)
     }
 
     /// What the driver answered in place of starting, if it refused.

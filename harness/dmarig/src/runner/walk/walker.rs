@@ -86,7 +86,8 @@ impl Walk<'_> {
         let text = self.rule_text(point);
         let rules = rule_file::parse_all(Path::new("the walk's rule"), &text).unwrap_or_default();
         let faults = Faults {
-            watch_calls: true,
+            watch_calls: point.fault.rva().is_some(),
+            record_points: false,
             rules,
             text: text.clone(),
         };
@@ -101,19 +102,7 @@ impl Walk<'_> {
         let Some((verdict, detail)) = judge(&trial) else {
             return Ok(None);
         };
-        let rule_file = if verdict == WalkVerdict::Survived {
-            // What a good boot has logged is of no use; that it cannot be removed harms nobody.
-            let _ = fs::remove_dir_all(&logs);
-            None
-        } else {
-            Some(self.keep_rule(
-                number,
-                point,
-                &format!("{}: {detail}", verdict.name()),
-                &text,
-            )?)
-        };
-        Ok(Some(WalkResult {
+        let mut result = WalkResult {
             number,
             kind: point.fault.kind().to_owned(),
             name: point.fault.name(),
@@ -126,8 +115,15 @@ impl Walk<'_> {
             verdict,
             detail,
             duration_ms: milliseconds(trial.duration),
-            rule_file,
-        }))
+            rule_file: None,
+        };
+        if result.is_bad() {
+            result.rule_file = Some(self.keep_rule(point, &result, &text)?);
+        } else {
+            // What a good boot has logged is of no use; that it cannot be removed harms nobody.
+            let _ = fs::remove_dir_all(&logs);
+        }
+        Ok(Some(result))
     }
 
     /// The boot that a point needs, and what runs in it: the case that met the point, and once more without a
@@ -160,21 +156,20 @@ impl Walk<'_> {
     /// Keeps the rule of a bad point, with how to do it again.
     fn keep_rule(
         &self,
-        number: usize,
         point: &Point,
-        verdict: &str,
+        result: &WalkResult,
         text: &str,
     ) -> Result<String, WalkError> {
-        let path = self
-            .out
-            .join(format!("{number:03}-{}.toml", point.fault.file_stem()));
+        let name = format!("{:03}-{}.toml", result.number, point.fault.file_stem());
+        let path = self.out.join(name);
         let filter = point
             .case
             .as_ref()
             .map_or(String::new(), |case| format!(" --filter '{case}'"));
-        let first = verdict.lines().next().unwrap_or_default();
+        let first = result.detail.lines().next().unwrap_or_default();
         let head = format!(
-            "# {first}\n# dmarig run --suite {}{filter} --remapping {} --faults {}\n\n",
+            "# {}: {first}\n# dmarig run --suite {}{filter} --remapping {} --faults {}\n\n",
+            result.verdict.name(),
             self.suite,
             point.remapping.name(),
             path.display()
@@ -195,11 +190,12 @@ impl Walk<'_> {
     fn tell(&mut self, result: &WalkResult) {
         self.journal.tell(Event::WalkPoint(result.clone()));
         let at = result.symbol.as_ref().unwrap_or(&result.place);
-        let verdict = match result.verdict {
-            WalkVerdict::Survived => Verdict::Passed,
-            other => Verdict::Broken {
-                reason: format!("{}: {}", other.name(), result.detail),
-            },
+        let verdict = if result.is_bad() {
+            Verdict::Broken {
+                reason: format!("{}: {}", result.verdict.name(), result.detail),
+            }
+        } else {
+            Verdict::Passed
         };
         let boot = self.journal.summary().boots;
         self.journal.case_ended(CaseResult {
@@ -231,7 +227,7 @@ impl Walk<'_> {
 
     fn exit(&self, sums: &WalkSums) -> Exit {
         let has = |verdict: WalkVerdict| sums.verdicts.contains_key(verdict.name());
-        let bad = WalkVerdict::ALL.iter().skip(1).any(|verdict| has(*verdict));
+        let bad = self.state.results.iter().any(WalkResult::is_bad);
         let mut exit = self.signals.exit().unwrap_or(Exit::Success);
         if bad {
             exit = exit.max(Exit::ChecksFailed);

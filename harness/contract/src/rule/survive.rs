@@ -1,0 +1,18 @@
+//! What a driver owes a device that misbehaves (SV). The documents say it in many places and seldom in one
+//! sentence; where a rule is put together from several, it is derived.
+
+use super::{Rule, derived, documented};
+
+const SURPRISE: &str = "kernel/handling-an-irp-mn-surprise-removal-request";
+const POWER: &str = "kernel/handling-irp-mn-set-power-for-device-power-states";
+const ISR: &str = "kernel/writing-an-isr";
+const TIMEOUT: &str = "kernel/timer-objects-and-dpcs";
+
+#[rustfmt::skip]
+pub(super) const RULES: &[Rule] = &[
+    derived("SV-1", ISR, "an interrupt that does not come is noticed: the device's own state decides whether the request has ended"),
+    derived("SV-2", TIMEOUT, "a request that does not end is given up after a bounded time, the device is reset, and the request tried again"),
+    derived("SV-3", TIMEOUT, "an error that may pass is answered by another attempt, one that lasts is reported after a bounded number of them"),
+    derived("SV-4", SURPRISE, "a device that answers with all ones is gone: the request fails at once, and nothing hangs"),
+    documented("SV-5", POWER, "a device that leaves D0 is quiet: its DMA is stopped before, and it works again afterwards"),
+];
