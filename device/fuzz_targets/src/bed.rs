@@ -293,3 +293,18 @@ fn take_all(stream: &mut UnixStream, into: &mut Vec<u8>) -> io::Result<()> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The negative control of the check at the end of each input.
+    #[test]
+    #[should_panic(expected = "\"connected\":true")]
+    fn connection_that_stays_is_a_finding() {
+        let bed = Bed::new(FunctionName::DUT0);
+        let kept = bed.qemu.as_ref().expect("connected").try_clone();
+        bed.check_rest();
+        drop(kept);
+    }
+}
