@@ -137,6 +137,11 @@ pub enum PointsArg {
 /// How a rig is run; shared by `run`, `explore` and `replay`.
 #[derive(Clone, Debug, Args)]
 pub struct RigArgs {
+    /// Device file of a device under test (docs/device-file.md), once for each: the first is dut0, the
+    /// next dut1; without any, one built-in device
+    #[arg(long, value_name = "FILE")]
+    pub device: Vec<PathBuf>,
+
     /// Longest time that the boot or one case may take
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub timeout: Duration,

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use contract::{Case, DriverKind, Remapping};
+use device_file::DeviceFileError;
 use fault_injection::RuleFileError;
 use qemu::accel;
 use qemu::binary;
@@ -25,6 +26,9 @@ use crate::runner::{
 use crate::sabotage;
 use crate::selection::SelectionError;
 
+/// Most devices under test: the test driver numbers no more.
+const MAX_DUTS: usize = 8;
+
 /// Why nothing could be started.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrepareError {
@@ -36,6 +40,10 @@ pub(super) enum PrepareError {
     Walk(#[from] WalkError),
     #[error(transparent)]
     Rules(#[from] RuleFileError),
+    #[error(transparent)]
+    DeviceFile(#[from] DeviceFileError),
+    #[error("{} times --device\nhelp: at most {MAX_DUTS}, one for each device under test", .0)]
+    TooManyDevices(usize),
     #[error(transparent)]
     Bundle(#[from] BundleError),
     #[error(transparent)]
@@ -61,11 +69,24 @@ pub(super) enum PrepareError {
 impl PrepareError {
     const fn exit(&self) -> Exit {
         match self {
-            Self::Selection(_) | Self::Rules(_) => Exit::Usage,
+            Self::Selection(_) | Self::Rules(_) | Self::DeviceFile(_) | Self::TooManyDevices(_) => {
+                Exit::Usage
+            }
             Self::NothingToRun => Exit::NothingRan,
             _ => Exit::EnvironmentMissing,
         }
     }
+}
+
+/// Reads the device files, so that what is wrong with them is told before anything starts.
+fn check_devices(files: &[PathBuf]) -> Result<Vec<PathBuf>, PrepareError> {
+    if files.len() > MAX_DUTS {
+        return Err(PrepareError::TooManyDevices(files.len()));
+    }
+    for file in files {
+        device_file::read(file)?;
+    }
+    Ok(files.to_vec())
 }
 
 /// The exit code, once what went wrong was told.
@@ -174,6 +195,7 @@ fn plan(wanted: Wanted<'_>) -> Result<(Plan, Option<String>), PrepareError> {
         program: env::current_exe().map_err(PrepareError::Program)?,
         out: wanted.out.to_owned(),
         faults: wanted.faults,
+        devices: check_devices(&wanted.rig.device)?,
         record: wanted.record,
     };
     Ok((plan, note))

@@ -11,7 +11,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control_api::{Client, ClientError};
+use control_api::{Client, ClientError, FunctionName};
 use qemu::command_line::{CommandLineError, VfioUserFunction};
 use qemu::console::{ConsoleReader, Tap, TappedStream, tap};
 use qemu::listener::ListenError;
@@ -114,7 +114,7 @@ impl StartError {
 
 /// The sockets of a boot.
 struct Sockets {
-    dut: PathBuf,
+    duts: Vec<PathBuf>,
     control_function: PathBuf,
     control: PathBuf,
     debugcon: Listener,
@@ -123,10 +123,10 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn prepare(folder: &RunFolder, boot: u32) -> Result<Self, StartError> {
+    fn prepare(folder: &RunFolder, boot: u32, n_duts: usize) -> Result<Self, StartError> {
         let path = |name: &str| folder.join(format!("{boot}-{name}"));
         Ok(Self {
-            dut: path("dut0"),
+            duts: (0..n_duts).map(|n| path(&format!("dut{n}"))).collect(),
             control_function: path("cf"),
             control: path("ctl"),
             debugcon: Listener::bind(&path("con"), "the debug console")?,
@@ -145,7 +145,7 @@ impl Machine {
         on_qemu_start: impl FnOnce(),
     ) -> Result<(Self, Client), StartError> {
         let Boot { plan, logs, .. } = boot;
-        let sockets = Sockets::prepare(boot.folder, boot.number)?;
+        let sockets = Sockets::prepare(boot.folder, boot.number, plan.devices.len().max(1))?;
         let archive = boot.folder.join(format!("{}-boot.cpio", boot.number));
         let driver = plan.artifacts.driver(boot.profile.driver)?;
         nt::write_archive(driver, boot.profile.programs, &archive)?;
@@ -264,11 +264,16 @@ impl Machine {
 fn start_device(plan: &Plan, sockets: &Sockets, logs: &Path) -> Result<ChildProcess, StartError> {
     let option = |name: &str, path: &Path| [OsString::from(name), path.into()];
     let mut arguments = [
-        option("--socket", &sockets.dut),
         option("--control-function", &sockets.control_function),
         option("--control", &sockets.control),
     ]
     .concat();
+    for socket in &sockets.duts {
+        arguments.extend(option("--socket", socket));
+    }
+    for file in &plan.devices {
+        arguments.extend(option("--device", file));
+    }
     if plan.record {
         arguments.extend(option("--record", &logs.join(recording::FOLDER)));
     }
@@ -294,6 +299,9 @@ fn start_qemu(
         id: id.into(),
         socket: socket.into(),
     };
+    let duts = (0..).zip(&sockets.duts);
+    let duts =
+        duts.map(|(number, socket)| function(&FunctionName::Dut(number).to_string(), socket));
     let command_line = CommandLine {
         accel: plan.accel,
         memory_mib: nt::memory_mib(boot.profile.memory),
@@ -306,10 +314,9 @@ fn start_qemu(
             plan.sabotage,
             boot.faults,
         ),
-        functions: vec![
-            function("control", &sockets.control_function),
-            function("dut0", &sockets.dut),
-        ],
+        functions: std::iter::once(function("control", &sockets.control_function))
+            .chain(duts)
+            .collect(),
         reply_timeout_ms: None,
         debugcon: sockets.debugcon.path().into(),
         com1: sockets.com1.path().into(),

@@ -46,6 +46,8 @@ pub struct Plan {
     pub out: PathBuf,
     /// What goes wrong on purpose.
     pub faults: Faults,
+    /// Device files, one for each device under test; none means the built-in device.
+    pub devices: Vec<PathBuf>,
     /// Whether the device under test is recorded.
     pub record: bool,
 }
