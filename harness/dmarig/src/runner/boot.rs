@@ -14,6 +14,7 @@ use contract::{Case, Profile, Remapping};
 use qemu::console::Tap;
 
 use super::crew::Crew;
+use super::device_faults;
 use super::ending::Ending;
 use super::farewell::Farewell;
 use super::history;
@@ -24,7 +25,8 @@ use super::run::Plan;
 use super::signals::Signals;
 use super::watch::{Culprit, Happening, Over, Watch};
 use super::worker::{Task, Worker};
-use crate::event::BootEnding;
+use crate::entry::chain;
+use crate::event::{BootEnding, Event};
 use crate::faults::Faults;
 use crate::rig::{AskMark, Inbox, MachineRig};
 use crate::run_folder::RunFolder;
@@ -163,6 +165,7 @@ impl Boot<'_> {
                 .words_of_stop(&ending)
                 .map(|words| history::read(machine.control_socket(), &words));
             let culprit = watch.blame(&ending, history, now);
+            self.note_faults(watch.journal(), &machine);
             machine.kill();
             let ending = dismiss(crew, &mut watch, &happenings)
                 .err()
@@ -190,6 +193,24 @@ impl Boot<'_> {
         RecordedRun::of(self, cases.iter().copied())
             .write(self.logs, &self.plan.faults.text)
             .map_err(|(path, source)| StartError::File { path, source })
+    }
+
+    /// Asks the device what its rules did, if it has any.
+    pub(super) fn note_faults(&self, journal: &mut Journal, machine: &Machine) {
+        if self.faults.rules.plan.rules.is_empty() {
+            return;
+        }
+        match device_faults::read(machine.control_socket()) {
+            Ok(rules) => journal.faults_seen(self.number, rules),
+            Err(error) => {
+                let text = format!(
+                    "boot {}: what the fault rules did cannot be read: {}",
+                    self.number,
+                    chain(&error)
+                );
+                journal.tell(Event::Note { text });
+            }
+        }
     }
 
     fn watch_until_over<T: Send + 'static>(

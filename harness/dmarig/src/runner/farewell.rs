@@ -201,6 +201,7 @@ impl Farewell<'_, '_> {
         self.machine.note_peak_memory();
         let peak = self.machine.peak_memory();
         self.watch.journal().peak_memory(peak);
+        self.boot.note_faults(self.watch.journal(), &self.machine);
         let stopped = worker::stop_device(&mut self.rig)
             .map_err(|error| Ending::new(BootEnding::DeviceDied, chain(&error)))
             .and_then(|()| self.machine.await_device_end());

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use control_api::response::FaultRule;
 use fault_injection::CallRule;
 
 use crate::event::{CaseResult, Event, PeakMemory, Record, Summary, Verdict};
@@ -18,6 +19,8 @@ pub struct Journal {
     struck: Option<u64>,
     /// Calls that failed as they were told to: routine and call site.
     failed_calls: BTreeSet<(String, String)>,
+    /// What the device's rules did, with the boot's number.
+    fault_rules: Vec<(u32, FaultRule)>,
 }
 
 impl Journal {
@@ -31,6 +34,7 @@ impl Journal {
             summary: Summary::default(),
             struck: None,
             failed_calls: BTreeSet::new(),
+            fault_rules: Vec::new(),
         }
     }
 
@@ -95,6 +99,22 @@ impl Journal {
             let is_there = |wanted: &String| wanted.eq_ignore_ascii_case(at);
             *routine == rule.routine && location.as_ref().is_none_or(is_there)
         })
+    }
+
+    /// The device's rules did this in a boot.
+    pub fn faults_seen(&mut self, boot: u32, rules: Vec<FaultRule>) {
+        self.fault_rules
+            .extend(rules.into_iter().map(|rule| (boot, rule)));
+    }
+
+    /// What a rule of the device did, by boot.
+    #[must_use]
+    pub fn fault_rule(&self, name: &str) -> Vec<(u32, FaultRule)> {
+        let rules = self.fault_rules.iter();
+        rules
+            .filter(|(_, rule)| rule.name == name)
+            .cloned()
+            .collect()
     }
 
     /// Something went wrong that is more than one case's.

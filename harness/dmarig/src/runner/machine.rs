@@ -21,6 +21,7 @@ use qemu::stderr::Meaning;
 use qemu::{ChildProcess, ChildSpec, CommandLine, Listener, Qmp};
 
 use super::boot::Boot;
+use super::device_faults;
 use super::ending::{Ending, quote};
 use super::recording;
 use super::run::Plan;
@@ -88,6 +89,9 @@ pub enum StartError {
     /// The device process does not answer.
     #[error("waited {} ms for the device process to open its sockets", DEVICE_START_DEADLINE.as_millis())]
     DeviceSilent(#[source] ClientError),
+    /// It does not take the rules.
+    #[error("the device process does not take the rules of --faults")]
+    Faults(#[source] ClientError),
     /// It ended meanwhile.
     #[error("{}", .0.detail)]
     Ended(Ending),
@@ -104,6 +108,7 @@ impl StartError {
             | Self::Archive(_)
             | Self::Driver(_)
             | Self::CommandLine(_)
+            | Self::Faults(_)
             | Self::Process(_)
             | Self::Listen(ListenError::Bind { .. }) => BootEnding::EnvironmentMissing,
             Self::Listen(_) | Self::Qmp(_) => BootEnding::QemuDied,
@@ -151,7 +156,8 @@ impl Machine {
         nt::write_archive(driver, boot.profile.programs, &archive)?;
 
         let mut device = start_device(plan, &sockets, logs)?;
-        let client = connect_control(&sockets.control, &mut device)?;
+        let mut client = connect_control(&sockets.control, &mut device)?;
+        device_faults::load(&mut client, boot.faults).map_err(StartError::Faults)?;
         on_qemu_start();
         let mut qemu = start_qemu(boot, driver, &sockets, &archive)?;
         let connected = connect_qemu(&sockets, &mut qemu, &mut device, logs, happenings);

@@ -7,6 +7,7 @@
 
 mod boot;
 mod crew;
+mod device_faults;
 mod ending;
 mod explore;
 mod farewell;

@@ -8,6 +8,7 @@ use contract::{Case, DEFAULT_PROFILE, Remapping};
 use qemu::{Accel, QemuBinary};
 
 use super::boot::{Boot, BootOutcome};
+use super::device_faults;
 use super::journal::Journal;
 use super::recording;
 use super::signals::Signals;
@@ -139,9 +140,13 @@ impl<'a> Run<'a> {
 
     /// Runs everything. Every selected case gets a verdict, if only that it was not run.
     pub fn run(mut self) -> Exit {
+        for text in device_faults::describe(&self.plan.faults.rules.plan) {
+            self.journal.tell(Event::Note { text });
+        }
         for remapping in self.plan.modes {
             self.run_mode(*remapping);
         }
+        self.account_faults();
         let summary = self.journal.summary();
         if summary.failed > 0 {
             self.exit = self.exit.max(Exit::ChecksFailed);
@@ -157,6 +162,19 @@ impl<'a> Run<'a> {
             self.exit = self.exit.max(Exit::NothingRan);
         }
         self.exit
+    }
+
+    /// Each rule of the device has a verdict: whether it ever struck.
+    fn account_faults(&mut self) {
+        let Some(mode) = self.plan.modes.last() else {
+            return;
+        };
+        let boots = self.journal.summary().boots;
+        for rule in &self.plan.faults.rules.plan.rules {
+            let seen = self.journal.fault_rule(&rule.name);
+            let verdict = device_faults::verdict(rule, &seen, boots, *mode);
+            self.journal.case_ended(verdict);
+        }
     }
 
     /// A call that was to fail and never came shows nothing.
