@@ -5,6 +5,7 @@
 //! test compares it with these types.
 
 mod buffer_history;
+mod register_coverage;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use buffer_history::{BufferAccess, BufferHistory, BufferViolation, DeclaredBuffer};
+pub use register_coverage::{FieldUse, OddAccess, RegisterCoverage, RegisterUse};
 pub use walk::{PassedPoint, WalkResult, WalkSums, WalkVerdict};
 
 /// Version of the stream. Raised when a consumer of the old one would go wrong.
@@ -203,6 +205,8 @@ pub enum Event {
         /// The same in words.
         detail: String,
     },
+    /// What the drivers have touched of the device's registers.
+    RegisterCoverage(RegisterCoverage),
     /// Last: the sum.
     RunEnded(Summary),
 }

@@ -40,7 +40,7 @@ fn describe(register: RegisterId) -> (&'static str, Use) {
         RegisterId::Id => ("ID", Use::Read),
         RegisterId::Version => ("VERSION", Use::Read),
         RegisterId::Capabilities => ("CAPABILITIES", Use::Read),
-        RegisterId::Control => ("CONTROL", Use::Write),
+        RegisterId::Control => ("CONTROL", Use::Both),
         RegisterId::Scratch => ("SCRATCH", Use::Both),
         RegisterId::InterruptCause => ("INTERRUPT_CAUSE", Use::Both),
         RegisterId::InterruptEnable => ("INTERRUPT_ENABLE", Use::Both),

@@ -18,7 +18,10 @@ use crate::event::{Event, SCHEMA_VERSION};
 use crate::exit_code::Exit;
 use crate::faults::Faults;
 use crate::guest::nt;
-use crate::report::{EVENTS_FILE, HumanReport, JsonReport, JunitReport, ReportError, Reports};
+use crate::report::{
+    COVERAGE_FILE, CoverageReport, EVENTS_FILE, HumanReport, JsonReport, JunitReport, ReportError,
+    Reports,
+};
 use crate::run_folder::{RunFolder, RunFolderError};
 use crate::runner::{
     BundleError, Journal, Plan, RecordingError, Signals, WalkError, choose_cpu, is_log_folder,
@@ -211,6 +214,7 @@ fn reports(out: &Path, json: bool) -> Result<Reports, PrepareError> {
     let mut reports = Reports::default();
     reports.add(JsonReport::create(&out.join(EVENTS_FILE))?);
     reports.add(JunitReport::new(&out.join("junit.xml")));
+    reports.add(CoverageReport::new(&out.join(COVERAGE_FILE)));
     if json {
         reports.add(JsonReport::stdout());
     } else {

@@ -102,6 +102,7 @@ impl<W: Write> HumanReport<W> {
             | Event::ExploreBundle { .. }
             | Event::ExploreEnded { .. }
             | Event::ReplayEnded { .. } => explore::text(event),
+            Event::RegisterCoverage(coverage) => format!("\n{}", coverage.summary()),
             Event::RunEnded(summary) => self.summary(summary),
             _ => String::new(),
         }

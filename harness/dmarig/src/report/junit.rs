@@ -18,6 +18,7 @@ pub struct JunitReport {
     path: PathBuf,
     suite: String,
     results: Vec<CaseResult>,
+    coverage: Option<String>,
     total: Duration,
     written_ms: Option<u64>,
 }
@@ -30,6 +31,7 @@ impl JunitReport {
             path: path.into(),
             suite: "dmarig".into(),
             results: Vec::new(),
+            coverage: None,
             total: Duration::ZERO,
             written_ms: None,
         }
@@ -65,6 +67,9 @@ impl JunitReport {
                 .filter(|result| result.remapping == mode);
             suite.add_test_cases(results.clone().map(|result| test_case(result, &name)));
             suite.set_time(results.map(duration).sum());
+            if let Some(coverage) = &self.coverage {
+                suite.set_system_out(coverage.as_str());
+            }
             report.add_test_suite(suite);
         }
         report
@@ -83,6 +88,10 @@ impl Reporter for JunitReport {
                 if self.written_ms.is_some_and(is_recent) {
                     return Ok(());
                 }
+            }
+            Event::RegisterCoverage(coverage) => {
+                self.coverage = Some(coverage.table());
+                return Ok(());
             }
             Event::BootEnded { .. } | Event::RunEnded(_) => {}
             _ => return Ok(()),

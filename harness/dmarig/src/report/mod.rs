@@ -1,5 +1,6 @@
 //! Report faces: each takes the event stream and shows it to somebody.
 
+mod coverage;
 mod human;
 mod json;
 mod junit;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use crate::event::Record;
 
+pub use coverage::{COVERAGE_FILE, CoverageReport};
 pub use human::HumanReport;
 pub use json::JsonReport;
 pub use junit::{JunitReport, describe};

@@ -202,6 +202,10 @@ impl Farewell<'_, '_> {
         let peak = self.machine.peak_memory();
         self.watch.journal().peak_memory(peak);
         self.boot.note_faults(self.watch.journal(), &self.machine);
+        // For the record alone: that it cannot be had is no finding.
+        if let Ok(coverage) = worker::register_coverage(&mut self.rig) {
+            self.watch.journal().register_coverage(coverage);
+        }
         let stopped = worker::stop_device(&mut self.rig)
             .map_err(|error| Ending::new(BootEnding::DeviceDied, chain(&error)))
             .and_then(|()| self.machine.await_device_end());

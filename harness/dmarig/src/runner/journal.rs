@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use control_api::response::FaultRule;
 use fault_injection::CallRule;
 
-use crate::event::{CaseResult, Event, PeakMemory, Record, Summary, Verdict};
+use crate::event::{CaseResult, Event, PeakMemory, Record, RegisterCoverage, Summary, Verdict};
 use crate::exit_code::Exit;
 use crate::report::{Reporter, Reports};
 
@@ -17,6 +17,7 @@ pub struct Journal {
     qemu_start: Option<Instant>,
     summary: Summary,
     struck: Option<u64>,
+    coverage: RegisterCoverage,
     /// Calls that failed as they were told to: routine and call site.
     failed_calls: BTreeSet<(String, String)>,
     /// What the device's rules did, with the boot's number.
@@ -33,6 +34,7 @@ impl Journal {
             qemu_start: None,
             summary: Summary::default(),
             struck: None,
+            coverage: RegisterCoverage::default(),
             failed_calls: BTreeSet::new(),
             fault_rules: Vec::new(),
         }
@@ -73,6 +75,11 @@ impl Journal {
     /// A boot's processes had so much memory.
     pub fn peak_memory(&mut self, seen: PeakMemory) {
         self.summary.peak_memory = self.summary.peak_memory.max(seen);
+    }
+
+    /// A boot's driver has touched so much of the registers.
+    pub fn register_coverage(&mut self, seen: RegisterCoverage) {
+        self.coverage.merge(seen);
     }
 
     /// A boot's sabotage of the device has struck so often.
@@ -136,6 +143,10 @@ impl Journal {
         summary.total_ms = self.since_qemu_start();
         for failure in self.reports.failures() {
             summary.problems.push(crate::entry::chain(failure));
+        }
+        let coverage = std::mem::take(&mut self.coverage);
+        if !coverage.registers.is_empty() {
+            self.tell(Event::RegisterCoverage(coverage));
         }
         self.tell(Event::RunEnded(summary));
         // The last record may have been the one that could not be written.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use contract::{Case, CaseOutcome, CaseReport, Finding, Rig, RigError, Step, StepResult};
 use control_api::request::{
-    Hello, MailboxWaitAttached, SabotageClear, SabotageList, SabotageSet, Stop,
+    Hello, MailboxWaitAttached, RegistersCoverage, SabotageClear, SabotageList, SabotageSet, Stop,
 };
 use control_api::{ClientError, FunctionName};
 use dmarig_abi::mailbox::{CONTEXT_CONTROL_THREAD, MAILBOX_VERSION};
@@ -21,7 +21,7 @@ use super::explore::{Search, Sign};
 use super::proof::{self, ProofError};
 use super::watch::Happening;
 use crate::entry::chain;
-use crate::event::PassedPoint;
+use crate::event::{PassedPoint, RegisterCoverage};
 use crate::rig::{MachineRig, Trouble, milliseconds};
 use crate::sabotage::{Place, Sabotage};
 
@@ -396,4 +396,23 @@ pub fn end_sabotage(rig: &mut MachineRig, sabotage: &Sabotage) -> Result<Option<
 /// Tells the device process to stop.
 pub fn stop_device(rig: &mut MachineRig) -> Result<(), ClientError> {
     rig.call(&Stop {}).map(|_| ())
+}
+
+/// Asks what the driver has touched of the registers of the device under test.
+///
+/// # Errors
+/// No answer, or a device that knows no such method.
+pub fn register_coverage(rig: &mut MachineRig) -> Result<RegisterCoverage, ClientError> {
+    let mut coverage = RegisterCoverage::default();
+    let mut from = Some(0);
+    while let Some(start) = from {
+        let page = rig.call(&RegistersCoverage {
+            function: FunctionName::DUT0,
+            from: start,
+        })?;
+        // A device that goes back or stands still would hold us.
+        from = page.next.filter(|next| *next > start);
+        coverage.add_page(page);
+    }
+    Ok(coverage)
 }
