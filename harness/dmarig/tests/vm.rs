@@ -16,6 +16,8 @@ use serde_json::Value;
 
 #[path = "vm/explore.rs"]
 mod explore;
+#[path = "vm/faults.rs"]
+mod faults;
 #[path = "vm/recorded.rs"]
 mod recorded;
 #[path = "vm/walk.rs"]
@@ -43,6 +45,7 @@ fn main() {
         Trial::test("verdicts_are_the_same_again", same_again),
         Trial::test("interrupted_rig_leaves_nothing", interrupted),
     ];
+    trials.extend(faults::trials());
     trials.extend(walk::trials());
     trials.push(driver_of_gcc());
     for name in sabotages() {

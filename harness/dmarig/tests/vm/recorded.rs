@@ -16,16 +16,12 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A run that is red because the device flips a bit of what it writes.
+/// The first read of a payload on each channel is answered with Completer Abort.
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/faults/completer-abort.toml");
+
+/// A run that is red because a read of the device fails, by a rule.
 fn red_run() -> Result<Run, Failed> {
-    let run = Run::new(&[
-        "--remapping",
-        "on",
-        "--filter",
-        "CM-1*",
-        "--sabotage",
-        "device-flip-bit",
-    ]);
+    let run = Run::new(&["--remapping", "on", "--filter", "CM-1*", "--faults", RULES]);
     run.expect_exit(1)?;
     Ok(run)
 }
@@ -56,7 +52,7 @@ fn replays() -> Result<(), Failed> {
     replayed.expect_exit(0)?;
     expect_said(&replayed, "dut0: identical: ")?;
     let summary = fs::read_to_string(boot(&run).join("recording/run.json"))?;
-    for word in ["device-flip-bit", "\"remapping\": \"on\"", "CM-1"] {
+    for word in ["\"has_faults\": true", "\"remapping\": \"on\"", "CM-1"] {
         if !summary.contains(word) {
             return Err(format!("run.json does not tell {word}: {summary}").into());
         }
@@ -98,10 +94,18 @@ fn with_guest() -> Result<(), Failed> {
     let again = replay(&run, &["--guest"]);
     again.expect_exit(0)?;
     expect_said(&again, "dut0: the same as recorded: ")?;
-    // The negative control: without what misbehaved, a request ends in another way.
-    let healed = replay(&run, &["--guest", "--no-sabotage"]);
-    healed.expect_exit(1)?;
-    expect_said(&healed, "dut0: not as recorded")
+    expect_said(&again, " faults, each at its place in its channel")?;
+    // The negative control: another rule, by which the second read fails.
+    let rules = boot(&run).join("recording/faults.toml");
+    let text = fs::read_to_string(&rules)?.replace("times = 1", "nth = 2\ntimes = 1");
+    fs::write(&rules, text)?;
+    let other = replay(&run, &["--guest"]);
+    other.expect_exit(1)?;
+    expect_said(&other, "dut0: not as recorded")?;
+    expect_said(
+        &other,
+        "expected: fault completer-abort at dma-read, hit 1: completer-abort",
+    )
 }
 
 fn unrecorded() -> Result<(), Failed> {
