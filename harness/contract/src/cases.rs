@@ -5,6 +5,7 @@ mod adapter_info;
 mod allocate;
 mod allocate_with_bounds;
 mod early;
+mod engine;
 mod from_mdl;
 mod from_mdl_combined;
 mod from_mdl_configs;
@@ -105,6 +106,11 @@ pub const SUITES: &[Suite] = &[
         name: "misuse",
         title: "misuse: the verifier's bug checks, stops by nt's own findings, retail silence",
         lists: misuse::LISTS,
+    },
+    Suite {
+        name: "engine",
+        title: "the device's own engine, driven by its registers: lists, chains, fences, index mode, prefetch",
+        lists: &[engine::CASES],
     },
 ];
 

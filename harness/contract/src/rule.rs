@@ -3,6 +3,7 @@
 mod adapter;
 mod common_buffer;
 mod domain;
+mod engine;
 mod framework;
 mod from_mdl;
 mod mdl;
@@ -91,6 +92,7 @@ pub const FAMILIES: &[Family] = &[
     Family { prefix: "MD", title: "MDLs and memory as sources of buffers", rules: mdl::RULES },
     Family { prefix: "SV", title: "surviving a device that misbehaves", rules: survive::RULES },
     Family { prefix: "KD", title: "DMA by the driver framework (KMDF)", rules: framework::RULES },
+    Family { prefix: "EN", title: "the engine of the device", rules: engine::RULES },
 ];
 
 /// The rules of all families.

@@ -373,6 +373,23 @@ impl Step {
         step(op::OP_CPU_READ, op::SLOT_NONE, object, 0, arg)
     }
 
+    /// The CPU writes these bytes.
+    #[must_use]
+    pub fn cpu_write(object: u32, offset: u64, bytes: &[u8]) -> Self {
+        let arg = [offset, 0, 0, 0, 0];
+        Self {
+            data: bytes.to_vec(),
+            ..step(op::OP_CPU_WRITE, op::SLOT_NONE, object, 0, arg)
+        }
+    }
+
+    /// The driver waits, at most a second.
+    #[must_use]
+    pub fn delay(microseconds: u64) -> Self {
+        let arg = [microseconds, 0, 0, 0, 0];
+        step(op::OP_DELAY, op::SLOT_NONE, 0, 0, arg)
+    }
+
     /// The driver rings a channel and waits.
     #[must_use]
     pub fn device_transfer(transfer: Transfer) -> Self {
@@ -425,6 +442,13 @@ impl Step {
             0,
             [offset, 4, value, 0, 0],
         )
+    }
+
+    /// Writes a 64-bit register of a device under test.
+    #[must_use]
+    pub fn write_register_64(device: u32, offset: u64, value: u64) -> Self {
+        let arg = [offset, 8, value, 0, 0];
+        step(op::OP_DEVICE_WRITE_REGISTER, op::SLOT_NONE, device, 0, arg)
     }
 
     /// Opens a channel's rings.

@@ -373,6 +373,30 @@ impl Bench<'_> {
         .into())
     }
 
+    /// The violations that the case has caused must be of this kind, and at least one: their words.
+    pub(crate) fn expect_violations(&mut self, kind: &str) -> Result<Vec<String>, CaseEnd> {
+        let found = self.rig.take_violations()?;
+        let others = found.iter().find(|violation| violation.kind != kind);
+        if found.is_empty() || others.is_some() {
+            let seen = others.map_or("none".to_owned(), |other| {
+                format!("{}: {}", other.kind, other.detail)
+            });
+            return Err(Finding {
+                view: "ledger",
+                what: "violations".to_owned(),
+                buffer: None,
+                logical_address: None,
+                expected: format!("violations of the kind {kind}"),
+                seen,
+            }
+            .into());
+        }
+        Ok(found
+            .into_iter()
+            .map(|violation| violation.detail)
+            .collect())
+    }
+
     /// What must hold at the end of every case.
     pub(super) fn final_findings(&mut self) -> Result<Vec<Finding>, RigError> {
         let mut findings = Vec::new();
