@@ -13,6 +13,14 @@ pub struct Process {
 }
 
 impl Process {
+    /// Whether it was started only to ask its version, before the run begins.
+    pub fn is_version_query(&self) -> bool {
+        let words = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        words
+            .split(|byte| *byte == 0)
+            .any(|word| word == b"--version")
+    }
+
     /// Whether it still runs; a zombie does not.
     pub fn is_alive(&self) -> bool {
         read(self.pid).is_some_and(|(now, state)| now.started == self.started && state != 'Z')

@@ -141,7 +141,9 @@ impl Run {
 
     fn find(&self, victim: Victim) -> Option<u32> {
         let mut alive = self.seen.iter().filter(|process| process.is_alive());
-        let found = alive.find(|process| process.name.starts_with(victim.name()))?;
+        let found = alive.find(|process| {
+            process.name.starts_with(victim.name()) && !process.is_version_query()
+        })?;
         Some(found.pid)
     }
 
