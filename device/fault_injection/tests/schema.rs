@@ -11,8 +11,10 @@ fn committed_schema_is_that_of_the_code() {
         std::fs::write(PATH, &schema).expect("the schema can be written");
     }
     let committed = std::fs::read_to_string(PATH).unwrap_or_default();
+    // As values: the order of keys hangs on the features that other crates ask of serde_json.
+    let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
     assert!(
-        committed == schema,
+        value(&committed) == value(&schema),
         "{PATH} is not the schema of the rule file: run this test with UPDATE_SCHEMA=1"
     );
 }
