@@ -65,6 +65,8 @@ impl Ring {
     fn open(bench: &mut Bench<'_>, mode: u32) -> Result<Self, CaseEnd> {
         let adapter = bench.adapter(64)?;
         let buffer = bench.allocate_ok(adapter, LENGTH, None, None)?;
+        // Without remapping its address may have been part of what an earlier case has freed.
+        bench.declare(&buffer, true, true)?;
         Self::open_in(bench, buffer, CHANNEL, 0, mode)
     }
 
