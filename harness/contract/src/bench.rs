@@ -8,6 +8,7 @@ mod framework;
 mod mdl;
 mod packet;
 mod resources;
+mod several;
 mod verdict;
 
 use dmarig_abi::Iova;
@@ -28,6 +29,7 @@ pub(crate) use faults::{Survival, has_interrupted};
 pub(crate) use framework::OutPointer;
 pub(crate) use mdl::{MdlSource, frames_of};
 pub(crate) use packet::{AMPLE_LIST_BYTES, Element, List, Packet, Registers};
+pub(crate) use several::Errand;
 
 const CONTROL_THREAD: u16 = dmarig_abi::mailbox::CONTEXT_CONTROL_THREAD;
 
@@ -66,35 +68,75 @@ pub struct Bench<'r> {
     case_id: &'static str,
     /// Findings of the guest that the case must cause.
     expected_findings: &'static [&'static str],
+    /// One for each device under test.
+    stations: Vec<Station>,
+    /// The number of the device under test that the case is at.
+    dut: u32,
+    next_slot: u32,
+    observations: Vec<String>,
+    adapters_by_enabler: bool,
+}
+
+/// What the bench knows of one device under test.
+#[derive(Debug)]
+struct Station {
     /// The mapping set at the start of the case, to which its end must return.
     start: MappingView,
     /// The mapping set before the buffer that is looked at: with the adapter and rings of the case.
     before: MappingView,
-    next_slot: u32,
-    observations: Vec<String>,
+    /// Buffers of which the ledger was told.
     declared: Vec<u64>,
-    adapters_by_enabler: bool,
 }
 
 impl<'r> Bench<'r> {
-    /// Starts a case: remembers the mapping set.
+    /// Starts a case at DUT 0: remembers the mapping set of each device under test.
     pub(crate) fn new(
         rig: &'r mut dyn Rig,
         case_id: &'static str,
         expected_findings: &'static [&'static str],
     ) -> Result<Self, RigError> {
-        let before = rig.mappings()?;
+        let stations = each_dut(rig, |rig| {
+            let before = rig.mappings()?;
+            Ok(Station {
+                start: before.clone(),
+                before,
+                declared: Vec::new(),
+            })
+        })?;
         Ok(Self {
             rig,
             case_id,
             expected_findings,
-            start: before.clone(),
-            before,
+            stations,
+            dut: 0,
             next_slot: 0,
             observations: Vec::new(),
-            declared: Vec::new(),
             adapters_by_enabler: false,
         })
+    }
+
+    /// From here on the case is at this device under test: adapters, transfers, rings, mapping set, ledger
+    /// and faults are its own.
+    ///
+    /// # Errors
+    /// The rig has no such device.
+    pub(crate) fn turn_to(&mut self, dut: u32) -> Result<(), RigError> {
+        self.rig.turn_to(dut)?;
+        self.dut = dut;
+        Ok(())
+    }
+
+    /// Where there are several devices under test, a finding says at which of them the case was.
+    pub(crate) fn at_this_dut(&self, mut finding: Finding) -> Finding {
+        if self.stations.len() > 1 {
+            finding.what = format!("dut{}: {}", self.dut, finding.what);
+        }
+        finding
+    }
+
+    fn here(&mut self) -> &mut Station {
+        // `turn_to` has refused what is no device of the rig.
+        &mut self.stations[self.dut as usize]
     }
 
     pub(crate) fn is_remapped(&self) -> bool {
@@ -158,7 +200,7 @@ impl<'r> Bench<'r> {
         }
     }
 
-    /// Opens a version 3 adapter of DUT 0.
+    /// Opens a version 3 adapter of the device under test.
     pub(crate) fn adapter(&mut self, address_width_bits: u32) -> Result<u32, CaseEnd> {
         if self.adapters_by_enabler {
             return self.adapter_by_enabler(address_width_bits);
@@ -166,7 +208,7 @@ impl<'r> Bench<'r> {
         self.adapter_described(DeviceDescription::version_3(address_width_bits))
     }
 
-    /// Opens an adapter of DUT 0.
+    /// Opens an adapter of the device under test.
     pub(crate) fn adapter_described(
         &mut self,
         description: DeviceDescription,
@@ -177,9 +219,9 @@ impl<'r> Bench<'r> {
                 "IoGetDmaAdapter with DEVICE_DESCRIPTION_VERSION{}",
                 description.version
             ),
-            Step::adapter_open(slot, 0, description),
+            Step::adapter_open(slot, self.dut, description),
         )?;
-        self.before = self.rig.mappings()?;
+        self.here().before = self.rig.mappings()?;
         Ok(slot)
     }
 
@@ -189,7 +231,7 @@ impl<'r> Bench<'r> {
         let slot = self.slot();
         let opened = self.require(
             "opening a channel's rings",
-            Step::ring_open(slot, 0, adapter, channel, ENTRIES),
+            Step::ring_open(slot, self.dut, adapter, channel, ENTRIES),
         )?;
         let ring = |name: &str, iova: u64, entry_size_bytes: usize| Buffer {
             name: format!("{name} ring of channel {channel}"),
@@ -206,7 +248,7 @@ impl<'r> Bench<'r> {
         let completions = ring("completion", opened.result.value[0], COMPLETION_SIZE_BYTES);
         self.declare(&descriptors, true, false)?;
         self.declare(&completions, false, true)?;
-        self.before = self.rig.mappings()?;
+        self.here().before = self.rig.mappings()?;
         Ok(())
     }
 
@@ -367,8 +409,11 @@ impl<'r> Bench<'r> {
     /// findings and observations.
     pub(crate) fn finish(mut self) -> Result<(Vec<Finding>, Vec<String>), RigError> {
         let left_over = self.release_and_reset()?;
-        for id in std::mem::take(&mut self.declared) {
-            self.rig.undeclare(id)?;
+        for (dut, station) in (0..).zip(&mut self.stations) {
+            self.rig.turn_to(dut)?;
+            for id in std::mem::take(&mut station.declared) {
+                self.rig.undeclare(id)?;
+            }
         }
         let mut findings = self.final_findings()?;
         findings.extend(left_over);
@@ -388,22 +433,43 @@ impl Bench<'_> {
     }
 }
 
-/// Empties the slots, then resets the engine, so that nothing that was left under way in the device (a
+/// Empties the slots, then resets each engine, so that nothing that was left under way in a device (a
 /// sabotaged one holds writes back) reaches into what comes next. The reset clears the interrupt enables,
 /// which are the driver's: they are put back. The first result is that of the release.
 pub(crate) fn release_and_reset(rig: &mut dyn Rig) -> Result<Vec<StepResult>, RigError> {
-    let release = [
-        Step::release_all(),
-        Step::read_register(0, REG_INTERRUPT_ENABLE),
-    ];
+    let duts = 0..rig.duts();
+    let mut release = vec![Step::release_all()];
+    release.extend(
+        duts.clone()
+            .map(|dut| Step::read_register(dut, REG_INTERRUPT_ENABLE)),
+    );
     let mut results = rig.run(CONTROL_THREAD, &release)?;
-    let enable = results.get(1).map_or(0, |read| read.result.value[0]);
-    let reset = [
-        Step::write_register(0, REG_CONTROL, u64::from(CONTROL_RESET)),
-        Step::write_register(0, REG_INTERRUPT_ENABLE, enable),
-    ];
+    let enables = results.iter().skip(1).map(|read| read.result.value[0]);
+    let reset: Vec<Step> = duts
+        .zip(enables)
+        .flat_map(|(dut, enable)| {
+            [
+                Step::write_register(dut, REG_CONTROL, u64::from(CONTROL_RESET)),
+                Step::write_register(dut, REG_INTERRUPT_ENABLE, enable),
+            ]
+        })
+        .collect();
     results.extend(rig.run(CONTROL_THREAD, &reset)?);
     Ok(results)
+}
+
+/// Asks something of each device under test; the rig is at the first one afterwards.
+fn each_dut<T>(
+    rig: &mut dyn Rig,
+    mut ask: impl FnMut(&mut dyn Rig) -> Result<T, RigError>,
+) -> Result<Vec<T>, RigError> {
+    let answers = (0..rig.duts()).map(|dut| {
+        rig.turn_to(dut)?;
+        ask(rig)
+    });
+    let answers = answers.collect::<Result<_, _>>()?;
+    rig.turn_to(0)?;
+    Ok(answers)
 }
 
 pub(crate) fn driver_finding(what: &str, expected: &str, result: &StepResult) -> Finding {

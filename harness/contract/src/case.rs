@@ -174,7 +174,7 @@ impl Case {
         let mut findings = Vec::new();
         match ended {
             Ok(()) => {}
-            Err(CaseEnd::Failed(finding)) => findings.push(*finding),
+            Err(CaseEnd::Failed(finding)) => findings.push(bench.at_this_dut(*finding)),
             Err(CaseEnd::Skipped(reason)) => {
                 let (_, observations) = bench.finish()?;
                 return Ok(CaseReport {

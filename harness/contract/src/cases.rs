@@ -18,6 +18,7 @@ mod low_resources;
 mod mdl;
 mod misuse;
 mod released;
+mod several;
 mod survive;
 mod transfer_lists;
 mod transfer_lists_ex;
@@ -111,6 +112,11 @@ pub const SUITES: &[Suite] = &[
         name: "engine",
         title: "the device's own engine, driven by its registers: lists, chains, fences, index mode, prefetch",
         lists: &[engine::CASES],
+    },
+    Suite {
+        name: "several",
+        title: "two devices under one driver: addresses of their own, transfers at once, one reset, asleep or gone",
+        lists: &[several::CASES],
     },
 ];
 

@@ -77,6 +77,8 @@ pub struct Profile {
     pub sg_callback: SgCallback,
     /// Programs for early events.
     pub programs: &'static [EarlyProgram],
+    /// Fewest devices under test; where `--device` names fewer, built-in ones join them.
+    pub duts: u16,
 }
 
 impl Profile {
@@ -90,6 +92,7 @@ impl Profile {
         map_registers: None,
         sg_callback: SgCallback::Sync,
         programs: &[],
+        duts: 1,
     };
 }
 

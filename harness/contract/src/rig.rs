@@ -128,6 +128,26 @@ pub trait Rig {
     /// Whether remapping is on in this boot.
     fn remapping(&self) -> Remapping;
 
+    /// How many devices under test the driver has started, at least 1.
+    fn duts(&self) -> u32 {
+        1
+    }
+
+    /// Which device under test all that follows is about, by the driver's number: mappings, requests,
+    /// ledger, faults, requester. At first it is 0. Programs name their devices themselves.
+    ///
+    /// # Errors
+    /// There is none of that number.
+    fn turn_to(&mut self, dut: u32) -> Result<(), RigError> {
+        if dut < self.duts() {
+            return Ok(());
+        }
+        Err(RigError(format!(
+            "there is no device under test {dut}, but {} from 0 on",
+            self.duts()
+        )))
+    }
+
     /// Runs one program in the driver's context (`CONTEXT_*`) and returns one result per step.
     ///
     /// # Errors

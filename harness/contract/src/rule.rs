@@ -7,6 +7,7 @@ mod engine;
 mod framework;
 mod from_mdl;
 mod mdl;
+mod several;
 mod survive;
 mod transfer;
 mod verifier;
@@ -14,6 +15,7 @@ mod verifier;
 use crate::rig::Remapping;
 use crate::severity::Severity;
 
+const ON: &[Remapping] = &[Remapping::On];
 const BOTH: &[Remapping] = &[Remapping::On, Remapping::Off];
 
 /// How well a rule is founded.
@@ -93,6 +95,7 @@ pub const FAMILIES: &[Family] = &[
     Family { prefix: "SV", title: "surviving a device that misbehaves", rules: survive::RULES },
     Family { prefix: "KD", title: "DMA by the driver framework (KMDF)", rules: framework::RULES },
     Family { prefix: "EN", title: "the engine of the device", rules: engine::RULES },
+    Family { prefix: "DV", title: "several devices at once", rules: several::RULES },
 ];
 
 /// The rules of all families.

@@ -1,7 +1,9 @@
 //! [`MachineRig`]: the real rig. What a case asks goes over the control socket to the device process,
 //! and through its mailbox to the driver in the guest.
 
+mod dut;
 mod inbox;
+mod mappings;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -9,15 +11,14 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use contract::{
-    BufferDeclaration, DeviceRequest, DeviceResult, GuestMemory, IommuFault, Mapping, MappingView,
-    NtStatus, Remapping, Rig, RigError, Step, StepResult, Violation,
+    BufferDeclaration, DeviceRequest, DeviceResult, GuestMemory, IommuFault, MappingView, NtStatus,
+    Remapping, Rig, RigError, Step, StepResult, Violation,
 };
 use control_api::request::{
     BufferDeclare, BufferDirection, BufferList, BufferUndeclare, DmaOp, DmaPath, DmaSubmit,
     FaultsClear, FaultsLoad, FaultsPoints, FaultsRecord, FaultsStatus, LedgerRead, MailboxCall,
-    MappingsList,
 };
-use control_api::response::{Backing, DmaOutcome, FaultPoint, FaultRule, Permissions};
+use control_api::response::{DmaOutcome, FaultPoint, FaultRule};
 use control_api::{Client, ClientError, FunctionName, Method, rpc};
 use dmarig_abi::descriptor::{
     DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_PROBE, DMA_OP_CRC, DMA_OP_FILL, DMA_OP_VERIFY_PATTERN,
@@ -27,9 +28,9 @@ use dmarig_abi::mailbox::CONTEXT_CONTROL_THREAD;
 use dmarig_abi::{Iova, RequesterId};
 
 use crate::entry::chain;
-use crate::guest::nt;
 use crate::mailbox::{self, ResponseError};
 
+use dut::{DutState, violation};
 pub use inbox::{AskMark, Inbox, Notice};
 
 /// How long the driver may take over one program.
@@ -40,12 +41,8 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(10);
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// What the device process gets on top of the time that it may itself wait for the guest.
 const ANSWER_MARGIN: Duration = Duration::from_secs(2);
-/// Most runs that a mapping set may have.
-const MAPPING_RUNS_MAX: usize = 1 << 16;
 /// How often a mapping set that changes while it is read is read again.
 const MAPPING_ATTEMPTS: usize = 8;
-/// Runs asked for at a time; the device gives fewer if it likes.
-const MAPPING_PAGE: u32 = 400;
 /// Records asked for at a time.
 const LEDGER_PAGE: u32 = 80;
 /// Most pages of the ledger read in one go; a device that always says "more" must not hold us.
@@ -75,10 +72,10 @@ pub struct MachineRig {
     client: Client,
     inbox: Inbox,
     orders: UnixStream,
-    requester: Option<RequesterId>,
-    ledger_next: u64,
-    /// Violations that the ledger had no room for, as far as they were told of.
-    dropped_violations: u64,
+    /// The devices under test that the driver has started.
+    duts: Vec<DutState>,
+    /// The one that is asked.
+    dut: u16,
     trouble: Option<Trouble>,
     /// What the driver answered in place of success, in words, since the case began.
     refusals: BTreeSet<String>,
@@ -99,9 +96,8 @@ impl MachineRig {
             client,
             inbox,
             orders,
-            requester: None,
-            ledger_next: 0,
-            dropped_violations: 0,
+            duts: vec![DutState::default()],
+            dut: 0,
             trouble: None,
             refusals: BTreeSet::new(),
         }
@@ -114,6 +110,7 @@ impl MachineRig {
 
     /// A case begins.
     pub fn begin_case(&mut self) {
+        self.dut = 0;
         self.inbox.begin_case();
         self.refusals.clear();
     }
@@ -128,7 +125,7 @@ impl MachineRig {
         loop {
             let page = self
                 .call(&FaultsStatus {
-                    function: FunctionName::DUT0,
+                    function: self.function(),
                     from,
                 })
                 .map_err(|error| self.client_trouble(&error))?;
@@ -146,7 +143,7 @@ impl MachineRig {
     /// The device process does not answer.
     pub fn record_points(&mut self) -> Result<(), RigError> {
         self.call(&FaultsRecord {
-            function: FunctionName::DUT0,
+            function: self.function(),
             on: true,
         })
         .map(|_| ())
@@ -160,7 +157,7 @@ impl MachineRig {
     pub fn take_points(&mut self) -> Result<Vec<FaultPoint>, RigError> {
         let answer = self
             .call(&FaultsPoints {
-                function: FunctionName::DUT0,
+                function: self.function(),
             })
             .map_err(|error| self.client_trouble(&error))?;
         Ok(answer.points.unwrap_or_default())
@@ -173,11 +170,15 @@ impl MachineRig {
     pub fn clean_up(&mut self) -> Result<(), RigError> {
         self.trouble = None;
         self.run(CONTEXT_CONTROL_THREAD, &[Step::release_all()])?;
+        self.each_dut(Self::clean_ledger).map(drop)
+    }
+
+    fn clean_ledger(&mut self) -> Result<(), RigError> {
         let mut from = 0;
         loop {
             let page = self
                 .call(&BufferList {
-                    function: FunctionName::DUT0,
+                    function: self.function(),
                     from,
                 })
                 .map_err(|error| self.client_trouble(&error))?;
@@ -221,9 +222,43 @@ impl MachineRig {
         self.client.call(parameters, patience + ANSWER_MARGIN)
     }
 
+    /// The driver has started so many devices under test, which the machine has.
+    pub fn set_duts(&mut self, count: u16) {
+        let count = usize::from(count.max(1));
+        self.duts.resize_with(count, DutState::default);
+    }
+
+    /// The device under test that is asked.
+    pub const fn function(&self) -> FunctionName {
+        FunctionName::Dut(self.dut)
+    }
+
+    /// Asks something of each device under test; the first is the one that is asked afterwards.
+    ///
+    /// # Errors
+    /// The first answer that is none.
+    pub fn each_dut<T, E>(
+        &mut self,
+        mut ask: impl FnMut(&mut Self) -> Result<T, E>,
+    ) -> Result<Vec<T>, E> {
+        let numbers = (0u16..).take(self.duts.len());
+        let answers = numbers.map(|number| {
+            self.dut = number;
+            ask(self)
+        });
+        let answers = answers.collect();
+        self.dut = 0;
+        answers
+    }
+
     /// Remembers the requester ID that the guest gave the device under test.
     pub fn set_requester(&mut self, requester: RequesterId) {
-        self.requester = Some(requester);
+        self.here().requester = Some(requester);
+    }
+
+    fn here(&mut self) -> &mut DutState {
+        // `turn_to` has refused what is not there.
+        &mut self.duts[usize::from(self.dut)]
     }
 
     /// Lets the device do one request by itself; all that the device says of it.
@@ -236,72 +271,13 @@ impl MachineRig {
         seed: u64,
     ) -> Result<DmaOutcome, ClientError> {
         self.call(&DmaSubmit {
-            function: FunctionName::DUT0,
+            function: self.function(),
             op,
             path,
             iova,
             destination: None,
             length,
             seed,
-        })
-    }
-
-    fn list_mappings_once(&mut self) -> Result<Option<MappingView>, RigError> {
-        let mut view = MappingView::default();
-        let mut start = Iova::new(0);
-        let mut is_first = true;
-        loop {
-            let page = self
-                .call(&MappingsList {
-                    function: FunctionName::DUT0,
-                    start,
-                    limit: MAPPING_PAGE,
-                })
-                .map_err(|error| self.client_trouble(&error))?;
-            if is_first {
-                view.epoch = page.epoch;
-                is_first = false;
-            } else if page.epoch != view.epoch {
-                return Ok(None);
-            }
-            view.mappings
-                .extend(page.mappings.iter().map(|run| Mapping {
-                    iova: run.iova,
-                    size_bytes: run.size,
-                    writable: matches!(
-                        run.permissions,
-                        Permissions::ReadWrite | Permissions::Write
-                    ),
-                    guest_phys: match run.backing {
-                        Backing::Memory { file_offset } => {
-                            Some(nt::guest_phys(self.memory, file_offset))
-                        }
-                        Backing::Message => None,
-                    },
-                }));
-            if view.mappings.len() > MAPPING_RUNS_MAX {
-                let text = format!("the device lists more than {MAPPING_RUNS_MAX} mappings");
-                return Err(RigError(text));
-            }
-            match page.next {
-                Some(next) if next > start => start = next,
-                Some(next) => {
-                    let text = format!("the device lists mappings from {start} on and then {next}");
-                    return Err(RigError(text));
-                }
-                None => return Ok(Some(view)),
-            }
-        }
-    }
-
-    /// The violations that the ledger had no room for since the last time, as one.
-    fn newly_dropped(&mut self, dropped: u64) -> Option<Violation> {
-        let more = growth(self.dropped_violations, dropped);
-        self.dropped_violations = dropped;
-        (more > 0).then(|| Violation {
-            kind: "ledger-full".into(),
-            detail: format!("{more} violations that the ledger had no room for"),
-            iova: None,
         })
     }
 
@@ -324,6 +300,24 @@ impl MachineRig {
 impl Rig for MachineRig {
     fn remapping(&self) -> Remapping {
         self.remapping
+    }
+
+    fn duts(&self) -> u32 {
+        u32::try_from(self.duts.len()).expect("set_duts counts in 16 bits")
+    }
+
+    fn turn_to(&mut self, dut: u32) -> Result<(), RigError> {
+        let number = u16::try_from(dut).ok();
+        match number.filter(|number| usize::from(*number) < self.duts.len()) {
+            Some(number) => self.dut = number,
+            None => {
+                let n_duts = self.duts.len();
+                self.trouble = Some(Trouble::Ours);
+                let text = format!("no device under test has the number {dut}: there are {n_duts}");
+                return Err(RigError(text));
+            }
+        }
+        Ok(())
     }
 
     fn run(&mut self, context: u16, steps: &[Step]) -> Result<Vec<StepResult>, RigError> {
@@ -427,7 +421,7 @@ impl Rig for MachineRig {
             (true, true) | (false, false) => BufferDirection::Bidirectional,
         };
         let answer = self.call(&BufferDeclare {
-            function: FunctionName::DUT0,
+            function: self.function(),
             name: declaration.name.clone(),
             iova: declaration.iova,
             length: declaration.length_bytes,
@@ -441,7 +435,7 @@ impl Rig for MachineRig {
     fn undeclare(&mut self, id: u64) -> Result<(), RigError> {
         let id = u32::try_from(id).map_err(|_| RigError(format!("no buffer has the id {id}")))?;
         self.call(&BufferUndeclare {
-            function: FunctionName::DUT0,
+            function: self.function(),
             id,
         })
         .map(|_| ())
@@ -451,18 +445,19 @@ impl Rig for MachineRig {
     fn take_violations(&mut self) -> Result<Vec<Violation>, RigError> {
         let mut violations = Vec::new();
         for _ in 0..LEDGER_PAGES_MAX {
+            let from = self.here().ledger_next;
             let page = self
                 .call(&LedgerRead {
-                    function: FunctionName::DUT0,
-                    from: self.ledger_next,
+                    function: self.function(),
+                    from,
                     limit: LEDGER_PAGE,
                 })
                 .map_err(|error| self.client_trouble(&error))?;
             violations.extend(page.violations.iter().map(violation));
             self.inbox.note_accesses(&page.records);
-            self.ledger_next = page.next;
+            self.here().ledger_next = page.next;
             if !page.more {
-                violations.extend(self.newly_dropped(page.dropped_violations));
+                violations.extend(self.here().newly_dropped(page.dropped_violations));
                 return Ok(violations);
             }
         }
@@ -479,7 +474,7 @@ impl Rig for MachineRig {
 
     fn load_faults(&mut self, rules: &str) -> Result<(), RigError> {
         self.call(&FaultsLoad {
-            function: FunctionName::DUT0,
+            function: self.function(),
             rules: rules.to_owned(),
         })
         .map(|_| ())
@@ -493,55 +488,18 @@ impl Rig for MachineRig {
 
     fn clear_faults(&mut self) -> Result<(), RigError> {
         self.call(&FaultsClear {
-            function: FunctionName::DUT0,
+            function: self.function(),
         })
         .map(|_| ())
         .map_err(|error| self.client_trouble(&error))
     }
 
     fn requester(&self) -> Option<RequesterId> {
-        self.requester
-    }
-}
-
-fn violation(violation: &control_api::ledger::Violation) -> Violation {
-    let kind = serde_json::to_value(violation.kind)
-        .ok()
-        .and_then(|name| name.as_str().map(str::to_owned))
-        .unwrap_or_default();
-    let declared = violation
-        .declared
-        .as_ref()
-        .map_or(String::new(), |name| format!(" ({name})"));
-    Violation {
-        kind,
-        detail: format!("{}{declared}", violation.detail),
-        iova: Some(violation.iova),
-    }
-}
-
-/// How much was added to a count that a clearing of the ledger sets back to zero.
-const fn growth(before: u64, now: u64) -> u64 {
-    match now.checked_sub(before) {
-        Some(more) => more,
-        None => now,
+        self.duts[usize::from(self.dut)].requester
     }
 }
 
 /// A deadline as the control socket counts it.
 pub fn milliseconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dropped_violations_count_once_and_again_after_a_clear() {
-        assert_eq!(growth(0, 0), 0);
-        assert_eq!(growth(2, 5), 3);
-        assert_eq!(growth(5, 5), 0);
-        assert_eq!(growth(5, 2), 2);
-    }
 }

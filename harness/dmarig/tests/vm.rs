@@ -20,6 +20,8 @@ mod explore;
 mod faults;
 #[path = "vm/recorded.rs"]
 mod recorded;
+#[path = "vm/several.rs"]
+mod several;
 #[path = "vm/walk.rs"]
 mod walk;
 
@@ -46,6 +48,7 @@ fn main() {
         Trial::test("interrupted_rig_leaves_nothing", interrupted),
     ];
     trials.extend(faults::trials());
+    trials.extend(several::trials());
     trials.extend(walk::trials());
     trials.push(driver_of_gcc());
     for name in sabotages() {

@@ -13,15 +13,15 @@ use crate::step::{Routine, Step, StepResult};
 const LARGE_PAGE_BYTES: u64 = 0x20_0000;
 
 impl Bench<'_> {
-    /// Opens an adapter of DUT 0 by any description; gives its slot and the call's result.
+    /// Opens an adapter of the device under test by any description; gives its slot and the call's result.
     pub(crate) fn adapter_by(
         &mut self,
         description: DeviceDescription,
     ) -> Result<(u32, StepResult), CaseEnd> {
         let slot = self.slot();
         let what = format!("IoGetDmaAdapter with version {}", description.version);
-        let result = self.require(&what, Step::adapter_open(slot, 0, description))?;
-        self.before = self.rig.mappings()?;
+        let result = self.require(&what, Step::adapter_open(slot, self.dut, description))?;
+        self.here().before = self.rig.mappings()?;
         Ok((slot, result))
     }
 
@@ -32,7 +32,7 @@ impl Bench<'_> {
         description: DeviceDescription,
     ) -> Result<(), CaseEnd> {
         let slot = self.slot();
-        let result = self.run_one(Step::adapter_open(slot, 0, description))?;
+        let result = self.run_one(Step::adapter_open(slot, self.dut, description))?;
         if result.result.outcome == OUTCOME_NULL {
             return Ok(());
         }
@@ -42,7 +42,7 @@ impl Bench<'_> {
 
     /// Looks at the mapping set anew: what is mapped now belongs to the case's surroundings.
     pub(crate) fn take_as_before(&mut self) -> Result<(), CaseEnd> {
-        self.before = self.rig.mappings()?;
+        self.here().before = self.rig.mappings()?;
         Ok(())
     }
 

@@ -115,14 +115,15 @@ impl Bench<'_> {
             ..buffer.clone()
         };
         let seed = buffer.logical_address.raw() ^ offset;
+        let dut = self.dut;
         let moves = |opcode| Step {
             operation: dmarig_abi::operation::Operation {
                 arg: {
-                    let mut arg = transfer(&part, pass, opcode, seed).operation.arg;
+                    let mut arg = transfer(dut, &part, pass, opcode, seed).operation.arg;
                     arg[1] = offset;
                     arg
                 },
-                ..transfer(&part, pass, opcode, seed).operation
+                ..transfer(dut, &part, pass, opcode, seed).operation
             },
             data: Vec::new(),
         };
@@ -146,7 +147,7 @@ impl Bench<'_> {
         seed: u64,
     ) -> Result<(), CaseEnd> {
         let fill = Step::cpu_fill(buffer.slot, 0, buffer.length_bytes, seed);
-        let verify = transfer(buffer, pass, DMA_OP_VERIFY_PATTERN, seed);
+        let verify = transfer(self.dut, buffer, pass, DMA_OP_VERIFY_PATTERN, seed);
         let results = self.run(&[fill, verify])?;
         let crc = oracle::pattern_crc(seed, buffer.length_bytes);
         self.judge_crc("the CPU's write", buffer, &results[0], crc)?;
@@ -164,7 +165,7 @@ impl Bench<'_> {
         pass: Pass,
         seed: u64,
     ) -> Result<(), CaseEnd> {
-        let write = transfer(buffer, pass, DMA_OP_WRITE_PATTERN, seed);
+        let write = transfer(self.dut, buffer, pass, DMA_OP_WRITE_PATTERN, seed);
         let check = Step::cpu_check(buffer.slot, 0, buffer.length_bytes, seed);
         let results = self.run(&[write, check])?;
         let what = format!("the device's write ({})", pass.describe());
@@ -193,7 +194,7 @@ impl Bench<'_> {
     ) -> Result<(), CaseEnd> {
         let iova = buffer.at(offset.cast_unsigned());
         let step = Step::device_transfer(Transfer {
-            device: 0,
+            device: self.dut,
             channel: 0,
             opcode: DMA_OP_WRITE_PATTERN,
             flags: 0,
@@ -258,13 +259,13 @@ impl Bench<'_> {
             device_reads,
             device_writes,
         })?;
-        self.declared.push(id);
+        self.here().declared.push(id);
         Ok(id)
     }
 
     /// Tells the ledger that the buffer is no longer in use by the device.
     pub(crate) fn undeclare(&mut self, id: u64) -> Result<(), CaseEnd> {
-        self.declared.retain(|declared| *declared != id);
+        self.here().declared.retain(|declared| *declared != id);
         Ok(self.rig.undeclare(id)?)
     }
 
@@ -317,7 +318,7 @@ impl Bench<'_> {
             (DMA_OP_CRC, "read")
         };
         let pass = Pass::DEFAULT[1];
-        let result = self.run_one(transfer(buffer, pass, opcode, 1))?;
+        let result = self.run_one(transfer(self.dut, buffer, pass, opcode, 1))?;
         let status = transfer_status(&result);
         let faults = self.rig.take_faults(true)?;
         // Where the device's own table refuses as well, the status is the table's. That the platform was
@@ -361,17 +362,20 @@ impl Bench<'_> {
             what: format!("the fault that a blocked {word} records"),
             buffer: Some(buffer.name.clone()),
             logical_address: Some(buffer.logical_address),
-            expected: format!("one {word} fault at this page"),
+            expected: requester.map_or_else(
+                || format!("one {word} fault at this page"),
+                |requester| format!("one {word} fault at this page by {requester}"),
+            ),
             seen: format!("{faults:?}"),
         }
         .into())
     }
 }
 
-/// The driver's transfer of a whole buffer.
-pub(super) fn transfer(buffer: &Buffer, pass: Pass, opcode: u16, seed: u64) -> Step {
+/// The driver's transfer of a whole buffer by this device under test.
+pub(super) fn transfer(dut: u32, buffer: &Buffer, pass: Pass, opcode: u16, seed: u64) -> Step {
     Step::device_transfer(Transfer {
-        device: 0,
+        device: dut,
         channel: pass.channel,
         opcode,
         flags: if pass.by_message {

@@ -27,16 +27,22 @@ impl Survival {
 }
 
 impl Bench<'_> {
-    /// Runs `body` with the rules loaded, which must strike at least once; they end with it.
+    /// Runs `body` with the rules loaded into the device under test that the case is at; they must strike at
+    /// least once, and end with it.
     pub(crate) fn under_faults<T>(
         &mut self,
         rules: &str,
         body: impl FnOnce(&mut Self) -> Result<T, CaseEnd>,
     ) -> Result<T, CaseEnd> {
+        let dut = self.dut;
         self.rig.load_faults(rules)?;
         let result = body(self);
+        let left_at = self.dut;
+        self.turn_to(dut)?;
         let strikes = self.rig.fault_strikes();
         self.rig.clear_faults()?;
+        // A finding of the body tells where it was made.
+        self.turn_to(left_at)?;
         let (result, strikes) = (result?, strikes?);
         if strikes == 0 {
             return Err(Finding {
@@ -62,7 +68,7 @@ impl Bench<'_> {
         seed: u64,
     ) -> Result<StepResult, CaseEnd> {
         let step = Step::device_transfer(Transfer {
-            device: 0,
+            device: self.dut,
             channel,
             opcode,
             flags: 0,

@@ -26,7 +26,7 @@ pub(crate) enum OutPointer {
 }
 
 impl Bench<'_> {
-    /// WdfDmaEnablerCreate for DUT 0 that must succeed.
+    /// WdfDmaEnablerCreate for the device under test that must succeed.
     pub(crate) fn enabler(&mut self, config: EnablerConfig) -> Result<u32, CaseEnd> {
         self.enabler_with(config, Creation::default())
     }
@@ -38,9 +38,9 @@ impl Bench<'_> {
         creation: Creation,
     ) -> Result<u32, CaseEnd> {
         let slot = self.slot();
-        let step = Step::enabler_create(slot, 0, config, creation);
+        let step = Step::enabler_create(slot, self.dut, config, creation);
         self.require("WdfDmaEnablerCreate", step)?;
-        self.before = self.rig.mappings()?;
+        self.here().before = self.rig.mappings()?;
         Ok(slot)
     }
 
@@ -53,7 +53,7 @@ impl Bench<'_> {
         expected: &[NtStatus],
     ) -> Result<(), CaseEnd> {
         let slot = self.slot();
-        let result = self.run_one(Step::enabler_create(slot, 0, config, creation))?;
+        let result = self.run_one(Step::enabler_create(slot, self.dut, config, creation))?;
         self.judge_status(
             &format!("WdfDmaEnablerCreate with {what}"),
             &result,
@@ -215,7 +215,7 @@ impl Bench<'_> {
             0
         };
         let now = self.rig.mappings()?;
-        let changes = oracle::difference(&self.before, &now);
+        let changes = oracle::difference(&self.here().before, &now);
         let unmapped = pages(buffer)
             .find(|page| oracle::translate(&now, *page).is_none_or(|page| !page.writable));
         let added: Vec<u64> = changes.iter().filter(|c| c.added).map(|c| c.page).collect();
@@ -293,7 +293,7 @@ impl Bench<'_> {
 
     /// What is mapped now is no change any more: for the next buffer of the case.
     pub(crate) fn accept(&mut self) -> Result<(), CaseEnd> {
-        self.before = self.rig.mappings()?;
+        self.here().before = self.rig.mappings()?;
         Ok(())
     }
 
@@ -302,7 +302,8 @@ impl Bench<'_> {
         for buffer in buffers {
             self.check_gone(buffer)?;
         }
-        self.before = self.start.clone();
+        let station = self.here();
+        station.before = station.start.clone();
         self.check_unchanged("the end of all buffers")
     }
 
@@ -391,7 +392,7 @@ impl Bench<'_> {
     pub(crate) fn check_adopted_gone(&mut self, buffer: &Buffer) -> Result<(), CaseEnd> {
         self.check_gone(buffer)?;
         let now = self.rig.mappings()?;
-        let changes = oracle::difference(&self.start, &now);
+        let changes = oracle::difference(&self.here().start, &now);
         let removed: Vec<u64> = changes
             .iter()
             .filter(|change| !change.added)
@@ -417,8 +418,8 @@ impl Bench<'_> {
             }
             .into());
         }
-        self.start = now.clone();
-        self.before = now;
+        self.here().start = now.clone();
+        self.here().before = now;
         Ok(())
     }
 }

@@ -117,7 +117,7 @@ impl Bench<'_> {
                 return Err(finding.into());
             }
         }
-        let changes = oracle::difference(&self.before, &now);
+        let changes = oracle::difference(&self.here().before, &now);
         let own: Vec<u64> = if self.is_remapped() {
             let mapped_bytes = buffer.length_bytes.next_multiple_of(grain_bytes);
             let start = buffer.logical_address.raw();
@@ -162,7 +162,7 @@ impl Bench<'_> {
             own.extend(buffers.iter().flat_map(pages));
         }
         own.sort_unstable();
-        let changes = oracle::difference(&self.before, &now);
+        let changes = oracle::difference(&self.here().before, &now);
         let added: Vec<u64> = changes.iter().filter(|c| c.added).map(|c| c.page).collect();
         if added == own && changes.iter().all(|change| change.added) {
             return Ok(());
@@ -180,14 +180,15 @@ impl Bench<'_> {
 
     /// The mapping set is what it was before the case's buffers.
     pub(crate) fn check_unchanged(&mut self, what: &str) -> Result<(), CaseEnd> {
-        let before = self.before.clone();
+        let before = self.here().before.clone();
         match self.mapping_change(&before, what)? {
             None => Ok(()),
             Some(finding) => Err(finding.into()),
         }
     }
 
-    fn mapping_change(
+    /// What has changed since, if something has.
+    pub(super) fn mapping_change(
         &mut self,
         before: &MappingView,
         what: &str,
@@ -397,20 +398,30 @@ impl Bench<'_> {
             .collect())
     }
 
+    /// What must hold at the end of every case, of one device under test.
+    fn findings_of_dut(&mut self) -> Result<Vec<Finding>, RigError> {
+        let start = self.here().start.clone();
+        let change = self.mapping_change(&start, "everything was released")?;
+        let violations = self.rig.take_violations()?;
+        let violations = violations.into_iter().map(|violation| Finding {
+            view: "ledger",
+            what: violation.kind,
+            buffer: None,
+            logical_address: violation.iova,
+            expected: "no violation".to_owned(),
+            seen: violation.detail,
+        });
+        Ok(change.into_iter().chain(violations).collect())
+    }
+
     /// What must hold at the end of every case.
     pub(super) fn final_findings(&mut self) -> Result<Vec<Finding>, RigError> {
         let mut findings = Vec::new();
-        let start = self.start.clone();
-        findings.extend(self.mapping_change(&start, "everything was released")?);
-        for violation in self.rig.take_violations()? {
-            findings.push(Finding {
-                view: "ledger",
-                what: violation.kind,
-                buffer: None,
-                logical_address: violation.iova,
-                expected: "no violation".to_owned(),
-                seen: violation.detail,
-            });
+        for dut in 0..self.rig.duts() {
+            self.turn_to(dut)?;
+            for finding in self.findings_of_dut()? {
+                findings.push(self.at_this_dut(finding));
+            }
         }
         for fault in self.rig.take_faults(false)? {
             findings.push(Finding {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use contract::{Case, DriverKind, Remapping};
-use device_file::DeviceFileError;
+use device_file::{DeviceDescription, DeviceFileError, Identity};
 use fault_injection::RuleFileError;
 use qemu::accel;
 use qemu::binary;
@@ -24,7 +24,8 @@ use crate::report::{
 };
 use crate::run_folder::{RunFolder, RunFolderError};
 use crate::runner::{
-    BundleError, Journal, Plan, RecordingError, Signals, WalkError, choose_cpu, is_log_folder,
+    BundleError, DescribedDevice, Journal, Plan, RecordingError, Signals, WalkError, choose_cpu,
+    is_log_folder,
 };
 use crate::sabotage;
 use crate::selection::SelectionError;
@@ -82,14 +83,20 @@ impl PrepareError {
 }
 
 /// Reads the device files, so that what is wrong with them is told before anything starts.
-fn check_devices(files: &[PathBuf]) -> Result<Vec<PathBuf>, PrepareError> {
+fn check_devices(files: &[PathBuf]) -> Result<Vec<DescribedDevice>, PrepareError> {
     if files.len() > MAX_DUTS {
         return Err(PrepareError::TooManyDevices(files.len()));
     }
-    for file in files {
-        device_file::read(file)?;
-    }
-    Ok(files.to_vec())
+    let built_in = DeviceDescription::default().identity;
+    let ids = |identity: &Identity| (identity.vendor_id, identity.device_id);
+    let read = |file: &PathBuf| {
+        let description = device_file::read(file)?;
+        Ok(DescribedDevice {
+            file: file.clone(),
+            is_ours: ids(&description.identity) == ids(&built_in),
+        })
+    };
+    files.iter().map(read).collect()
 }
 
 /// The exit code, once what went wrong was told.

@@ -134,6 +134,7 @@ impl Boot<'_> {
             task,
             record_points: self.faults.record_points,
             sabotage: self.plan.sabotage,
+            driven_duts: self.driven_duts(),
             patience: self.plan.timeout,
             stop: Arc::clone(&stop),
             reports: sender,
@@ -183,6 +184,19 @@ impl Boot<'_> {
             .say(),
             Err(ending) => BootOutcome::without_culprit(ending),
         }
+    }
+
+    /// Devices under test that the machine has.
+    pub(super) fn n_duts(&self) -> usize {
+        usize::from(self.profile.duts).max(self.plan.devices.len())
+    }
+
+    /// Those that our driver starts: it knows them by their IDs.
+    fn driven_duts(&self) -> u16 {
+        let ours = self.plan.devices.iter();
+        let n_ours = ours.take_while(|device| device.is_ours).count();
+        let n_ours = u16::try_from(n_ours).expect("there are 8 at most");
+        self.profile.duts.max(n_ours)
     }
 
     /// Writes what is run beside what the device will record of it.

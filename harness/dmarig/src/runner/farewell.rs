@@ -4,7 +4,7 @@
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use contract::Rig;
+use contract::{Rig as _, RigError};
 use qemu::console::GuestExit;
 
 use super::boot::{Boot, BootOutcome, resolve, take_next};
@@ -72,6 +72,7 @@ impl Farewell<'_, '_> {
         if let Some(sabotage) = self.boot.plan.sabotage
             && let Ok(Some(struck)) = worker::end_sabotage(&mut self.rig, sabotage)
         {
+            let struck = struck.iter().sum();
             self.watch.journal().sabotage_struck(struck);
             self.watch.journal().tell(Event::Sabotage {
                 boot: self.boot.number,
@@ -83,12 +84,23 @@ impl Farewell<'_, '_> {
 
     /// What the ledger holds against device or driver; that it cannot be read counts as well.
     fn violations(&mut self) -> Vec<FindingRecord> {
-        match self.rig.take_violations() {
-            Ok(violations) => violations
+        let found = self.rig.each_dut(|rig| {
+            let function = rig.function();
+            let violations = rig.take_violations()?;
+            Ok::<_, RigError>(violations.into_iter().map(move |found| (function, found)))
+        });
+        let is_one_of_several = self.rig.duts() > 1;
+        match found {
+            Ok(found) => found
                 .into_iter()
-                .map(|violation| FindingRecord {
+                .flatten()
+                .map(|(function, violation)| FindingRecord {
                     view: "ledger".into(),
-                    what: violation.kind,
+                    what: if is_one_of_several {
+                        format!("{function}: {}", violation.kind)
+                    } else {
+                        violation.kind
+                    },
                     buffer: None,
                     logical_address: violation.iova.map(|iova| iova.to_string()),
                     expected: "no violation".into(),

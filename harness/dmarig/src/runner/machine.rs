@@ -150,7 +150,7 @@ impl Machine {
         on_qemu_start: impl FnOnce(),
     ) -> Result<(Self, Client), StartError> {
         let Boot { plan, logs, .. } = boot;
-        let sockets = Sockets::prepare(boot.folder, boot.number, plan.devices.len().max(1))?;
+        let sockets = Sockets::prepare(boot.folder, boot.number, boot.n_duts())?;
         let archive = boot.folder.join(format!("{}-boot.cpio", boot.number));
         let driver = plan.artifacts.driver(boot.profile.driver)?;
         nt::write_archive(driver, boot.profile.programs, &archive)?;
@@ -277,8 +277,8 @@ fn start_device(plan: &Plan, sockets: &Sockets, logs: &Path) -> Result<ChildProc
     for socket in &sockets.duts {
         arguments.extend(option("--socket", socket));
     }
-    for file in &plan.devices {
-        arguments.extend(option("--device", file));
+    for device in &plan.devices {
+        arguments.extend(option("--device", &device.file));
     }
     if plan.record {
         arguments.extend(option("--record", &logs.join(recording::FOLDER)));

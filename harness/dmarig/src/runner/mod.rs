@@ -27,6 +27,6 @@ pub use explore::{Bundle, BundleError, Campaign, CampaignEnd, Origin, Search};
 pub use journal::Journal;
 pub use pin::choose_cpu;
 pub use recording::{RecordedRun, RecordingError, recording_at};
-pub use run::{Plan, Run, first_recording, is_log_folder};
+pub use run::{DescribedDevice, Plan, Run, first_recording, is_log_folder};
 pub use signals::Signals;
 pub use walk::{Collector, Points, Walk, WalkEnd, WalkError, WalkState};

@@ -2,7 +2,6 @@
 
 use contract::{IommuFault, Remapping, Rig, RigError};
 use control_api::ClientError;
-use control_api::FunctionName;
 use control_api::request::{DmaOp, DmaPath, LedgerClear, MappingsSummary};
 use control_api::response::DmaStatus;
 use dmarig_abi::Iova;
@@ -49,7 +48,7 @@ fn prove_on(rig: &mut MachineRig) -> Result<String, ProofError> {
         asked: Remapping::On,
         seen,
     };
-    let function = FunctionName::DUT0;
+    let function = rig.function();
     if !rig.call(&MappingsSummary { function })?.first_unmap_seen {
         return Err(not_on("guest memory was never unmapped".into()));
     }

@@ -47,10 +47,19 @@ pub struct Plan {
     pub out: PathBuf,
     /// What goes wrong on purpose.
     pub faults: Faults,
-    /// Device files, one for each device under test; none means the built-in device.
-    pub devices: Vec<PathBuf>,
+    /// The devices under test that a file describes; where a boot needs more, built-in ones join them.
+    pub devices: Vec<DescribedDevice>,
     /// Whether the device under test is recorded.
     pub record: bool,
+}
+
+/// A device under test that a file describes.
+#[derive(Clone, Debug)]
+pub struct DescribedDevice {
+    /// The file, checked.
+    pub file: PathBuf,
+    /// Whether it has the IDs by which our drivers know it.
+    pub is_ours: bool,
 }
 
 impl Plan {

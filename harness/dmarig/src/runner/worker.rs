@@ -11,10 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use contract::{Case, CaseOutcome, CaseReport, Finding, Rig, RigError, Step, StepResult};
+use control_api::ClientError;
 use control_api::request::{
     Hello, MailboxWaitAttached, RegistersCoverage, SabotageClear, SabotageList, SabotageSet, Stop,
 };
-use control_api::{ClientError, FunctionName};
 use dmarig_abi::mailbox::{CONTEXT_CONTROL_THREAD, MAILBOX_VERSION};
 
 use super::explore::{Search, Sign};
@@ -151,6 +151,8 @@ pub struct Worker {
     pub record_points: bool,
     /// Part that is to misbehave.
     pub sabotage: Option<&'static Sabotage>,
+    /// Devices under test that the driver is to start.
+    pub driven_duts: u16,
     /// Longest wait for the driver.
     pub patience: Duration,
     /// Whether to stop before the next case.
@@ -180,13 +182,18 @@ impl Worker {
         self.await_driver()?;
         self.report(WorkerReport::Attached);
         self.await_device()?;
-        let evidence = proof::prove(&mut self.rig).map_err(SetUpError::Proof)?;
-        self.report(WorkerReport::Proven(evidence));
+        self.rig.set_duts(self.driven_duts);
+        let evidence = self.rig.each_dut(proof::prove);
+        let evidence = evidence.map_err(SetUpError::Proof)?;
+        self.report(WorkerReport::Proven(evidence.join("; ")));
         if let Some(Place::Device(name)) = self.sabotage.map(|sabotage| sabotage.place) {
-            self.rig.call(&SabotageSet {
-                function: FunctionName::DUT0,
-                name,
-                times: None,
+            self.rig.each_dut(|rig| {
+                let function = rig.function();
+                rig.call(&SabotageSet {
+                    function,
+                    name,
+                    times: None,
+                })
             })?;
         }
         Ok(())
@@ -214,7 +221,7 @@ impl Worker {
         }
     }
 
-    /// Waits until the driver has started the device under test, too: the mailbox belongs to the
+    /// Waits until the driver has started the devices under test, too: the mailbox belongs to the
     /// control function, which is started by itself. A driver in the middle of a start may be busy.
     fn await_device(&mut self) -> Result<(), SetUpError> {
         let waited = self.patience;
@@ -223,7 +230,7 @@ impl Worker {
         loop {
             match self.rig.run(CONTEXT_CONTROL_THREAD, &steps) {
                 Ok(results) => {
-                    if n_started_devices(&results)? > 0 {
+                    if n_started_devices(&results)? >= self.driven_duts.into() {
                         return Ok(());
                     }
                 }
@@ -380,17 +387,22 @@ fn n_started_devices(results: &[StepResult]) -> Result<u64, SetUpError> {
     )))
 }
 
-/// How often the sabotage has struck; ends it.
-pub fn end_sabotage(rig: &mut MachineRig, sabotage: &Sabotage) -> Result<Option<u64>, ClientError> {
+/// How often the sabotage has struck in each device under test; ends it.
+pub fn end_sabotage(
+    rig: &mut MachineRig,
+    sabotage: &Sabotage,
+) -> Result<Option<Vec<u64>>, ClientError> {
     let Place::Device(name) = sabotage.place else {
         return Ok(None);
     };
-    let list = rig.call(&SabotageList {
-        function: FunctionName::DUT0,
+    let struck = rig.each_dut(|rig| {
+        let function = rig.function();
+        let list = rig.call(&SabotageList { function })?;
+        let state = list.sabotages.iter().find(|state| state.name == name);
+        Ok(state.map_or(0, |state| state.struck))
     })?;
     rig.call(&SabotageClear {})?;
-    let state = list.sabotages.iter().find(|state| state.name == name);
-    Ok(Some(state.map_or(0, |state| state.struck)))
+    Ok(Some(struck))
 }
 
 /// Tells the device process to stop.
@@ -407,7 +419,7 @@ pub fn register_coverage(rig: &mut MachineRig) -> Result<RegisterCoverage, Clien
     let mut from = Some(0);
     while let Some(start) = from {
         let page = rig.call(&RegistersCoverage {
-            function: FunctionName::DUT0,
+            function: rig.function(),
             from: start,
         })?;
         // A device that goes back or stands still would hold us.

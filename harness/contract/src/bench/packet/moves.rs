@@ -77,9 +77,10 @@ impl Bench<'_> {
         };
         let moves = self.located(packet, bytes, elements)?;
         for batch in moves.chunks(BATCH) {
+            let dut = self.dut;
             let steps: Vec<Step> = batch
                 .iter()
-                .map(|(unit, buffer)| transfer(buffer, pass, opcode, seed_of(*unit)))
+                .map(|(unit, buffer)| transfer(dut, buffer, pass, opcode, seed_of(*unit)))
                 .collect();
             let results = self.run(&steps)?;
             for ((_, buffer), result) in batch.iter().zip(&results) {
@@ -162,7 +163,7 @@ impl Bench<'_> {
                 device_reads: write_to_device,
                 device_writes: !write_to_device,
             })?;
-            self.declared.push(id);
+            self.here().declared.push(id);
             ids.push(id);
         }
         Ok(ids)
