@@ -43,6 +43,19 @@ impl FaultRecord {
     }
 }
 
+/// What became of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultFate {
+    /// It is in a register.
+    Recorded,
+    /// It was dropped because its requester had a record pending.
+    Compressed,
+    /// It was lost because the registers were full.
+    Lost,
+    /// A context entry's FPD bit kept it from being recorded.
+    Suppressed,
+}
+
 /// Totals of a unit's faults.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FaultCounters {
@@ -77,30 +90,59 @@ impl FaultLog {
         }
     }
 
-    pub(super) fn note(&mut self, fault: FaultRecord) {
+    pub(super) fn note(&mut self, fault: FaultRecord) -> FaultFate {
         let is_pending = |record: &FaultRecord| record.requester == fault.requester;
         if self.has_overflowed {
             self.counters.lost += 1;
+            FaultFate::Lost
         } else if self.compresses && self.records.iter().flatten().any(is_pending) {
             self.counters.compressed += 1;
+            FaultFate::Compressed
         } else if self.records[self.next].is_some() {
             self.has_overflowed = true;
             self.counters.lost += 1;
+            FaultFate::Lost
         } else {
             self.records[self.next] = Some(fault);
             self.next = (self.next + 1) % self.records.len();
             self.counters.recorded += 1;
+            FaultFate::Recorded
         }
     }
 
-    pub(super) fn note_suppressed(&mut self) {
+    pub(super) const fn note_suppressed(&mut self) -> FaultFate {
         self.counters.suppressed += 1;
+        FaultFate::Suppressed
     }
 
     /// The records that are pending, oldest first.
     pub(super) fn pending(&self) -> impl Iterator<Item = &FaultRecord> {
         let (newer, older) = self.records.split_at(self.next);
         older.iter().chain(newer).flatten()
+    }
+
+    /// What one register holds.
+    pub(super) fn register(&self, index: usize) -> Option<&FaultRecord> {
+        self.records.get(index)?.as_ref()
+    }
+
+    /// The register of the oldest record that is pending.
+    pub(super) fn first(&self) -> Option<usize> {
+        let n = self.records.len();
+        (self.next..n)
+            .chain(0..self.next)
+            .find(|at| self.records[*at].is_some())
+    }
+
+    /// Frees one register.
+    pub(super) fn free(&mut self, index: usize) {
+        if let Some(record) = self.records.get_mut(index) {
+            *record = None;
+        }
+    }
+
+    pub(super) const fn clear_overflow(&mut self) {
+        self.has_overflowed = false;
     }
 
     /// Frees every register, and clears the overflow flag.

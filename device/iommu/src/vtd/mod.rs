@@ -2,7 +2,8 @@
 //!
 //! Legacy mode: root table, context tables, second-stage tables of 3 or 4 levels with leaves of 4 KiB,
 //! 2 MiB and 1 GiB. [`RemappingUnit`] is the unit with its context cache, IOTLB, invalidation queue and
-//! fault recording registers; [`PhysicalMemory`] is all that it asks of the world. Sections are those of
+//! fault recording registers, [`RegisterFile`] the registers by which a driver programs it, and
+//! [`PhysicalMemory`] all that it asks of the world. Sections are those of
 //! revision 4.1 of the specification. docs/iommu.md says what is there and what is not.
 //!
 //! ```
@@ -46,6 +47,7 @@
 //! ```
 
 mod cache;
+mod command;
 mod config;
 mod context_cache;
 mod entry;
@@ -54,13 +56,17 @@ mod invalidation;
 mod iotlb;
 mod physical_memory;
 mod reason;
+mod register_file;
+mod register_layout;
 mod unit;
 mod walk;
 
 pub use config::{ConfigError, UnitConfig};
 pub use entry::{ContextEntry, PageTranslation, TranslationType};
-pub use fault_log::{FaultCounters, FaultRecord};
+pub use fault_log::{FaultCounters, FaultFate, FaultRecord};
 pub use invalidation::{Invalidation, InvalidationError, InvalidationMode, MAX_PENDING};
 pub use physical_memory::{GuestPhysical, PhysicalMemory};
 pub use reason::{FaultReason, Refusal};
+pub use register_file::{RegisterEffect, RegisterFile};
+pub use register_layout::window_bytes;
 pub use unit::{CacheCounters, FaultRecording, RemappingUnit, UnitOver};

@@ -7,7 +7,7 @@ use dmarig_abi::{GuestPhysAddr, Iova, RequesterId};
 use super::config::{ConfigError, UnitConfig};
 use super::context_cache::ContextCache;
 use super::entry::{ContextEntry, PageTranslation, TranslationType};
-use super::fault_log::{FaultCounters, FaultLog, FaultRecord};
+use super::fault_log::{FaultCounters, FaultFate, FaultLog, FaultRecord};
 use super::invalidation::{Invalidation, InvalidationError, InvalidationMode, Pending};
 use super::iotlb::Iotlb;
 use super::physical_memory::{GuestPhysical, PhysicalMemory};
@@ -42,6 +42,7 @@ pub struct RemappingUnit {
     iotlb: Iotlb,
     pending: Pending,
     faults: FaultLog,
+    last_fault: Option<(FaultRecord, FaultFate)>,
     counters: CacheCounters,
 }
 
@@ -70,6 +71,38 @@ struct Request {
     access: Access,
 }
 
+/// A question and its answer.
+struct Asked {
+    request: Request,
+    /// As far as the access may reach before the interrupt addresses.
+    len_bytes: u64,
+    outcome: Outcome,
+}
+
+impl Asked {
+    /// The segment of the page that was found, cut where the page or what may be reached in it ends.
+    #[inline]
+    fn finish(&self) -> Result<Segment<GuestPhysical>, Refusal> {
+        let (page, _) = self.outcome.page?;
+        let iova = self.request.iova;
+        let size_bytes = 1_u64 << page.size_bits;
+        let in_page = iova.raw() & (size_bytes - 1);
+        let target = page.target.raw() | in_page;
+        if INTERRUPT_RANGE.contains(&target) {
+            let context = self.outcome.context;
+            let is_disabled =
+                context.is_some_and(|(context, _)| context.is_fault_processing_disabled);
+            return Err(Refusal::new(FaultReason::InterruptAddress).under(is_disabled));
+        }
+        Ok(Segment {
+            iova,
+            len_bytes: before_interrupts(target, self.len_bytes.min(size_bytes - in_page)),
+            backing: GuestPhysical,
+            offset_bytes: target,
+        })
+    }
+}
+
 impl RemappingUnit {
     /// A unit with empty caches whose root table lies at `root_table`; the low 12 bits do not count.
     ///
@@ -84,6 +117,7 @@ impl RemappingUnit {
             iotlb: Iotlb::new(config.iotlb_entries),
             pending: Pending::default(),
             faults: FaultLog::new(config.fault_records, config.compresses_faults),
+            last_fault: None,
             counters: CacheCounters::default(),
         })
     }
@@ -138,18 +172,11 @@ impl RemappingUnit {
         access: Access,
         recording: FaultRecording,
     ) -> Result<Segment<GuestPhysical>, Fault> {
-        let len_bytes = dma_reach(iova, len_bytes)?;
-        let request = Request {
-            requester,
-            iova,
-            access,
-        };
-        let outcome = self.resolve(memory, request);
-        self.keep(request, &outcome);
-        finish(request, len_bytes, &outcome).map_err(|refusal| {
+        let asked = self.ask(memory, requester, iova, len_bytes, access)?;
+        self.keep(asked.request, &asked.outcome);
+        asked.finish().map_err(|refusal| {
             if recording == FaultRecording::Record {
-                let domain = outcome.context.map(|(context, _)| context.domain);
-                self.record(request, domain, refusal);
+                self.record(&asked, refusal);
             }
             Fault {
                 iova,
@@ -171,14 +198,8 @@ impl RemappingUnit {
         len_bytes: u64,
         access: Access,
     ) -> Result<Segment<GuestPhysical>, Fault> {
-        let len_bytes = dma_reach(iova, len_bytes)?;
-        let request = Request {
-            requester,
-            iova,
-            access,
-        };
-        let outcome = self.resolve(memory, request);
-        finish(request, len_bytes, &outcome).map_err(|refusal| Fault {
+        let asked = self.ask(memory, requester, iova, len_bytes, access)?;
+        asked.finish().map_err(|refusal| Fault {
             iova,
             kind: refusal.kind,
         })
@@ -254,6 +275,33 @@ impl RemappingUnit {
         records
     }
 
+    /// The last fault that was to be recorded, and what became of it; each is told once.
+    pub const fn take_last_fault(&mut self) -> Option<(FaultRecord, FaultFate)> {
+        self.last_fault.take()
+    }
+
+    /// What fault recording register `index` holds.
+    #[must_use]
+    pub fn fault_register(&self, index: usize) -> Option<&FaultRecord> {
+        self.faults.register(index)
+    }
+
+    /// The register of the oldest record that is pending (FSTS.FRI).
+    #[must_use]
+    pub fn first_fault_register(&self) -> Option<usize> {
+        self.faults.first()
+    }
+
+    /// Frees a fault recording register for the next fault.
+    pub fn free_fault_register(&mut self, index: usize) {
+        self.faults.free(index);
+    }
+
+    /// Clears the overflow flag: faults are recorded again where a register is free.
+    pub const fn clear_overflow(&mut self) {
+        self.faults.clear_overflow();
+    }
+
     /// PFO: a fault was lost because the registers were full, and so is every further one.
     #[must_use]
     pub const fn has_overflowed(&self) -> bool {
@@ -270,6 +318,29 @@ impl RemappingUnit {
     #[must_use]
     pub const fn cache_counters(&self) -> CacheCounters {
         self.counters
+    }
+
+    /// Puts a question without keeping, counting or recording anything.
+    #[inline]
+    fn ask<M: PhysicalMemory + ?Sized>(
+        &self,
+        memory: &M,
+        requester: RequesterId,
+        iova: Iova,
+        len_bytes: u64,
+        access: Access,
+    ) -> Result<Asked, Fault> {
+        let len_bytes = dma_reach(iova, len_bytes)?;
+        let request = Request {
+            requester,
+            iova,
+            access,
+        };
+        Ok(Asked {
+            request,
+            len_bytes,
+            outcome: self.resolve(memory, request),
+        })
     }
 
     #[inline]
@@ -340,18 +411,22 @@ impl RemappingUnit {
         }
     }
 
-    fn record(&mut self, request: Request, domain: Option<u16>, refusal: Refusal) {
-        if !refusal.is_recorded {
-            self.faults.note_suppressed();
-            return;
-        }
-        self.faults.note(FaultRecord {
+    fn record(&mut self, asked: &Asked, refusal: Refusal) {
+        let request = asked.request;
+        let context = asked.outcome.context;
+        let record = FaultRecord {
             requester: request.requester,
             iova: request.iova.align_down(0x1000),
             access: request.access,
             reason: refusal.reason,
-            domain,
-        });
+            domain: context.map(|(context, _)| context.domain),
+        };
+        let fate = if refusal.is_recorded {
+            self.faults.note(record)
+        } else {
+            self.faults.note_suppressed()
+        };
+        self.last_fault = Some((record, fate));
     }
 
     fn apply(&mut self, order: Invalidation) {
@@ -391,31 +466,6 @@ fn before_interrupts(start: u64, len_bytes: u64) -> u64 {
         Some(distance) => len_bytes.min(distance),
         None => len_bytes,
     }
-}
-
-/// The segment of a page that was found, cut where the page or what may be reached in it ends.
-#[inline]
-fn finish(
-    request: Request,
-    len_bytes: u64,
-    outcome: &Outcome,
-) -> Result<Segment<GuestPhysical>, Refusal> {
-    let (page, _) = outcome.page?;
-    let size_bytes = 1_u64 << page.size_bits;
-    let in_page = request.iova.raw() & (size_bytes - 1);
-    let target = page.target.raw() | in_page;
-    if INTERRUPT_RANGE.contains(&target) {
-        let is_disabled = outcome
-            .context
-            .is_some_and(|(context, _)| context.is_fault_processing_disabled);
-        return Err(Refusal::new(FaultReason::InterruptAddress).under(is_disabled));
-    }
-    Ok(Segment {
-        iova: request.iova,
-        len_bytes: before_interrupts(target, len_bytes.min(size_bytes - in_page)),
-        backing: GuestPhysical,
-        offset_bytes: target,
-    })
 }
 
 /// A unit beside the memory that its tables lie in: the second supplier of translations.

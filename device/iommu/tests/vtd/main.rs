@@ -5,6 +5,7 @@ mod caches;
 mod faults;
 mod properties;
 mod reference;
+mod registers;
 mod strategies;
 mod tables;
 mod translations;
