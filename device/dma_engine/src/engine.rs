@@ -6,7 +6,7 @@ use dmarig_abi::registers::{
 };
 use endpoint::{
     ChannelId, EndpointEvent, HostQueueFull, LiveReference, MessageError, PowerState, Request,
-    Sabotage, Tick, Ticket,
+    Sabotage, StopScope, Tick, Ticket,
 };
 
 use crate::address_rules::AddressRules;
@@ -67,6 +67,8 @@ pub struct Engine {
     pub(crate) sabotage: SabotagePlan,
     pub(crate) scratch: Scratch,
     pub(crate) events: Vec<EndpointEvent>,
+    /// What the driver has stopped since the events were taken last; each once.
+    stopped: Vec<(ChannelId, StopScope)>,
 }
 
 impl Engine {
@@ -93,6 +95,7 @@ impl Engine {
             sabotage: SabotagePlan::default(),
             scratch: Scratch::new(),
             events: Vec::new(),
+            stopped: Vec::new(),
         }
     }
 
@@ -134,10 +137,15 @@ impl Engine {
                 continue;
             };
             let rules = &self.config.addresses;
+            let (id, had_ring) = (channel.id(), channel.ring.is_some());
             let record = channel.write_register(piece.register, write, rules, mapping_epoch);
             // A guest that rings without end must not fill memory with refusals.
             if let Some(record) = record.filter(|_| self.events.len() < EVENTS_MAX) {
                 self.events.push(done(record));
+            }
+            let ends_ring = piece.register == RegisterId::RingControl && write.covers_first_byte();
+            if had_ring && ends_ring {
+                self.note_stop(id, StopScope::Ring);
             }
         }
     }
@@ -146,8 +154,11 @@ impl Engine {
     /// Requests under way end with `DMA_STATUS_ABORTED`. Bus mastering and power state stay as set,
     /// and so does a sabotage.
     pub fn reset(&mut self, mapping_epoch: u64) {
-        for channel in &mut self.channels {
+        for index in 0..self.channels.len() {
+            let channel = &mut self.channels[index];
             channel.reset(mapping_epoch, &mut self.events);
+            let id = channel.id();
+            self.note_stop(id, StopScope::Channel);
         }
         self.interrupts = InterruptUnit::default();
         self.register_scratch = 0;
@@ -238,7 +249,20 @@ impl Engine {
 
     /// Hands out what has happened since the last call, in order.
     pub fn take_events(&mut self) -> Vec<EndpointEvent> {
-        std::mem::take(&mut self.events)
+        let events = std::mem::take(&mut self.events);
+        if self.stopped.is_empty() {
+            return events;
+        }
+        let stopped = self.stopped.drain(..);
+        let stops = stopped.map(|(channel, scope)| EndpointEvent::Stopped { channel, scope });
+        stops.chain(events).collect()
+    }
+
+    /// Notes each stop once, so that a guest that stops without end fills no memory.
+    fn note_stop(&mut self, channel: ChannelId, scope: StopScope) {
+        if !self.stopped.contains(&(channel, scope)) {
+            self.stopped.push((channel, scope));
+        }
     }
 
     /// The value of a register of the whole function.

@@ -34,7 +34,7 @@ pub use endpoint::{
     AccessPath, BusFault, BusFaultKind, ChannelId, Direction, DmaBus, EndpointEvent, Extent,
     Fallback, Finding, FindingKind, HostQueueFull, LiveReference, MESSAGE_MAX_SIZE_BYTES,
     MessageError, MsixVector, Origin, PowerState, Progress, Request, RequestMode, RequestRecord,
-    RequestRuns, Sabotage, SubmitError, Tick, Ticket,
+    RequestRuns, Sabotage, StopScope, SubmitError, Tick, Ticket,
 };
 pub use engine::{Engine, EngineConfig};
 pub use requester::{DmaDone, DmaJob, DmaQueueFull, DmaRequester};

@@ -99,7 +99,7 @@ impl Dut {
         let front = PciFront::dut(description)?;
         Ok(Self {
             name: FunctionName::DUT0,
-            faults: Faults::new(endpoint.channel_count(), front.transfer_limits()),
+            faults: Faults::new(endpoint.channel_count(), description.dma.boundary, &front),
             front,
             coverage: Coverage::new(&endpoint.register_map()),
             endpoint,
@@ -131,6 +131,10 @@ impl Dut {
     /// Lets the endpoint work for one slice; tells whether it has more to do at once.
     pub fn work(&mut self, connection: Option<&mut Connection>, now: Instant) -> bool {
         self.memory.tape_mut().note(|| Event::Work { slices: 1 });
+        if self.faults.next_tick().is_some() {
+            // What the driver has stopped is not to come late.
+            self.take_events();
+        }
         self.run_timed_faults();
         let channels = self.endpoint.channel_count();
         let mut bus = Bus {
@@ -301,6 +305,9 @@ impl Dut {
                 EndpointEvent::Interrupt { vector } => self.raise(vector),
                 EndpointEvent::RequestDone(record) => self.note_record(&record),
                 EndpointEvent::Finding(finding) => self.note_finding(*finding),
+                EndpointEvent::Stopped { channel, scope } => {
+                    self.faults.channel_stopped(channel, scope);
+                }
             }
         }
         self.follow_pin();
@@ -343,7 +350,7 @@ impl Dut {
     /// Tells the endpoint what configuration space says.
     fn follow_config(&mut self) {
         self.endpoint.set_bus_master(self.front.is_bus_master());
-        self.faults.set_limits(self.front.transfer_limits());
+        self.faults.follow_config(&self.front);
         self.endpoint
             .set_power_state(if self.front.power_state() == 0 {
                 endpoint::PowerState::D0

@@ -4,6 +4,8 @@
 //! they read zero. A function that sleeps, or whose link is down, answers at no BAR: reads give all
 //! ones, writes are dropped. With the link down that goes for configuration space, too.
 
+use std::time::Duration;
+
 use device_file::{DeviceDescription, Identity};
 use dmarig_abi::Iova;
 use dmarig_abi::mailbox::MAILBOX_SIZE_BYTES;
@@ -300,6 +302,12 @@ impl PciFront {
     #[must_use]
     pub fn transfer_limits(&self) -> TransferLimits {
         self.config.transfer_limits()
+    }
+
+    /// How long the function waits for a Completion; `None` if the guest has disabled that time-out.
+    #[must_use]
+    pub fn completion_timeout(&self) -> Option<Duration> {
+        self.config.completion_timeout()
     }
 
     /// Whether the function answers at no BAR, and signals nothing.

@@ -19,6 +19,23 @@ pub enum EndpointEvent {
     RequestDone(Box<RequestRecord>),
     /// The driver broke a rule of the endpoint.
     Finding(Box<Finding>),
+    /// The driver stopped a channel: nothing that the device holds back of its accesses may be made
+    /// any more. Comes before all that the channel does afterwards.
+    Stopped {
+        /// The channel.
+        channel: ChannelId,
+        /// How much of it.
+        scope: StopScope,
+    },
+}
+
+/// How much of a channel is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopScope {
+    /// All of it.
+    Channel,
+    /// What its ring asked for.
+    Ring,
 }
 
 /// A rule that the driver broke, as the endpoint saw it.

@@ -25,7 +25,7 @@ pub use channel_id::{ChannelId, MsixVector};
 pub use device::{Endpoint, Moment, PowerState, Progress, WorkContext};
 pub use event::{
     AccessPath, EndpointEvent, Extent, Fallback, Finding, FindingKind, Origin, RequestRecord,
-    RequestRuns,
+    RequestRuns, StopScope,
 };
 pub use host::HostQueueFull;
 pub use live::LiveReference;

@@ -4,6 +4,7 @@
 //! addresses; 1,000 about another channel; one that counts every TLP and never strikes.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use dma_engine::{Engine, EngineConfig};
@@ -12,7 +13,7 @@ use dmarig_abi::descriptor::DMA_OP_FILL;
 use dmarig_abi::registers::{CH_COMMAND, CH_DESTINATION, CH_LENGTH, CHANNEL_BASE};
 use endpoint::{BusFault, Direction, DmaBus, SubmitError, Tick, Ticket};
 use fault_injection::{Condition, Effect, FaultPlan, Injector, Pattern, Point, Rule};
-use faulty_bus::{BusFaults, FaultyBus, Granules};
+use faulty_bus::{BusFaults, BusSettings, FaultyBus};
 
 const MEMORY_BYTES: usize = 128 << 10;
 
@@ -109,11 +110,12 @@ fn armed_rules(criterion: &mut Criterion) {
             });
         });
         for (name, mut injector) in injectors() {
-            let granules = Granules {
-                read_bytes: 512,
-                write_bytes: 256,
+            let settings = BusSettings {
+                read_granule_bytes: 512,
+                write_granule_bytes: 256,
+                completion_timeout: Some(Duration::from_millis(10)),
             };
-            let mut faults = BusFaults::new(4, granules);
+            let mut faults = BusFaults::new(4, settings);
             group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
                 bencher.iter(|| {
                     ring(&mut engine, len);

@@ -8,7 +8,7 @@ use endpoint::{
 use fault_injection::{AccessDirection, AccessPath, Effect, Facts, Injector, Point, RequestOrigin};
 
 use crate::channel::{Planned, RequestContext, Tail};
-use crate::held::{Due, Held};
+use crate::held::{Due, Held, Owner};
 use crate::message::Message;
 use crate::notice::Notice;
 use crate::state::BusFaults;
@@ -251,11 +251,16 @@ impl<'a> FaultyBus<'a> {
     /// Holds a write until the channel's next one has been made.
     pub(crate) fn hold_behind_next(&mut self, iova: Iova, data: &[u8], by_message: bool) {
         self.faults.release_after_write(self.inner, self.now);
-        let due = Due::AfterWrite(self.faults.current);
-        self.faults.held.push(Held {
-            by_message,
-            ..Held::write(due, iova, data)
-        });
+        let due = Due::after_write(self.now);
+        let held = Held::write(self.owner(), due, iova, data);
+        self.faults.held.push(Held { by_message, ..held });
+    }
+
+    /// Whose the accesses are that are made now.
+    pub(crate) fn owner(&mut self) -> Owner {
+        let request = self.faults.context().request;
+        let origin = request.map(|request| request.start.origin);
+        Owner::new(self.faults.current, origin)
     }
 }
 

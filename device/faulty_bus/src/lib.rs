@@ -12,10 +12,12 @@ mod channel;
 mod held;
 mod message;
 mod notice;
+mod settings;
 mod state;
 mod verdict;
 
 pub use bus::FaultyBus;
-pub use held::MAX_HELD;
+pub use held::{HELD_AT_MOST, MAX_HELD};
 pub use notice::{BusError, Notice};
-pub use state::{Answer, BusFaults, Granules};
+pub use settings::BusSettings;
+pub use state::{Answer, BusFaults};

@@ -79,13 +79,13 @@ impl FaultyBus<'_> {
 
     /// What a write does now, and what it does later, for an effect that has both.
     pub(crate) fn split_write<'d>(
-        &self,
+        &mut self,
         effect: Effect,
         iova: Iova,
         data: &'d [u8],
     ) -> (&'d [u8], Held) {
-        let at =
-            |microseconds: u32| Due::At(self.now.after(Duration::from_micros(microseconds.into())));
+        let (owner, now) = (self.owner(), self.now);
+        let at = |microseconds: u32| Due::at(now.after(Duration::from_micros(microseconds.into())));
         match effect {
             Effect::Torn {
                 bytes,
@@ -93,7 +93,7 @@ impl FaultyBus<'_> {
             } => {
                 let (first, rest) = data.split_at(usize::from(bytes).min(data.len()));
                 let behind = Iova::new(iova.raw().wrapping_add(first.len() as u64));
-                (first, Held::write(at(microseconds), behind, rest))
+                (first, Held::write(owner, at(microseconds), behind, rest))
             }
             Effect::Mutate {
                 times,
@@ -109,13 +109,13 @@ impl FaultyBus<'_> {
                 };
                 let held = Held {
                     again: Some(again),
-                    ..Held::write(at(microseconds), iova, &changed)
+                    ..Held::write(owner, at(microseconds), iova, &changed)
                 };
                 (data, held)
             }
             _ => {
-                let due = Due::AfterWrite(self.faults.current);
-                (data, Held::write(due, iova, data))
+                let due = Due::after_write(now);
+                (data, Held::write(owner, due, iova, data))
             }
         }
     }
@@ -161,11 +161,7 @@ impl FaultyBus<'_> {
             Effect::CompleterAbort => {
                 Some((BusError::CompleterAbort, MessageError::CompleterAbort))
             }
-            Effect::CompletionTimeout => Some((BusError::CompletionTimeout, MessageError::Timeout)),
             Effect::Poison => Some((BusError::PoisonedTlp, MessageError::Poisoned)),
-            Effect::Short { .. } if message.direction() == Direction::Read => {
-                Some((BusError::CompletionTimeout, MessageError::Timeout))
-            }
             _ => None,
         };
         if let Some((error, answer)) = failed {
@@ -173,19 +169,19 @@ impl FaultyBus<'_> {
             return Ok(self.answered(Err(answer)));
         }
         match effect {
-            Effect::Hang => {
-                let ticket = self.faults.next_ticket();
-                let channel = self.faults.current;
-                self.faults.hung.push((channel, ticket));
-                Ok(ticket)
+            Effect::Hang => Ok(self.hang()),
+            Effect::CompletionTimeout => Ok(self.leave_unanswered(iova)),
+            Effect::Short { .. } if message.direction() == Direction::Read => {
+                Ok(self.leave_unanswered(iova))
             }
             Effect::Delay { microseconds } | Effect::EarlyInterrupt { microseconds }
                 if self.faults.has_room() =>
             {
                 let delay = Duration::from_micros(microseconds.into());
-                let ticket = self.faults.next_ticket();
+                let (ticket, owner) = (self.faults.next_ticket(), self.owner());
                 self.faults.held.push(Held {
-                    due: Due::At(self.now.after(delay)),
+                    owner,
+                    due: Due::at(self.now.after(delay)),
                     access: message.held(iova),
                     ticket: Some(ticket),
                     by_message,
@@ -275,6 +271,32 @@ impl FaultyBus<'_> {
             Message::Write { data } => (self.inner.write_stale(iova, data), Vec::new()),
         };
         (is_reached || is_allowed).then_some(bytes)
+    }
+
+    /// Nobody answers before a reset.
+    fn hang(&mut self) -> Ticket {
+        let (ticket, owner) = (self.faults.next_ticket(), self.owner());
+        self.faults.hung.push((owner, ticket));
+        ticket
+    }
+
+    /// Nobody answers the read; the function gives up when its completion timeout has run out.
+    fn leave_unanswered(&mut self, iova: Iova) -> Ticket {
+        let Some(timeout) = self.faults.completion_timeout else {
+            return self.hang();
+        };
+        let (ticket, owner) = (self.faults.next_ticket(), self.owner());
+        let held = Held {
+            owner,
+            due: Due::at(self.now.after(timeout)),
+            access: HeldAccess::Unanswered { iova },
+            ticket: Some(ticket),
+            by_message: false,
+            again: None,
+        };
+        // A channel waits for it, and for few at once: there is always room.
+        self.faults.held.push(held);
+        ticket
     }
 
     fn answered(&mut self, outcome: Result<Vec<u8>, MessageError>) -> Ticket {

@@ -3,25 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use endpoint::{ChannelId, DmaBus, MessageError, SubmitError, Tick, Ticket};
+use dmarig_abi::Iova;
+use endpoint::{ChannelId, DmaBus, MessageError, StopScope, SubmitError, Tick, Ticket};
 use fault_injection::Injector;
 
 use crate::channel::{ByDirection, ChannelContext};
-use crate::held::{Due, Held, HeldAccess, MAX_HELD};
-use crate::notice::Notice;
+use crate::held::{Due, Held, HeldAccess, MAX_HELD, Owner};
+use crate::notice::{BusError, Notice};
+use crate::settings::BusSettings;
 use crate::verdict::flip;
 
 /// Tickets of ours have this bit; the bus below counts from 1 and never gets there.
 const OWN_TICKET: u64 = 1 << 63;
-
-/// At which multiples of bytes TLPs end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Granules {
-    /// A read's: the least of read request size, 4 KiB and the device's boundary.
-    pub read_bytes: u64,
-    /// A write's: the least of payload size, 4 KiB and the device's boundary.
-    pub write_bytes: u64,
-}
 
 /// The end of a message that the endpoint waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +38,7 @@ pub(crate) struct Reply {
 #[derive(Debug)]
 pub struct BusFaults {
     pub(crate) granules: ByDirection<u64>,
+    pub(crate) completion_timeout: Option<Duration>,
     /// Channels from this number on are the host's.
     pub(crate) n_channels: u8,
     pub(crate) contexts: Vec<ChannelContext>,
@@ -53,7 +47,7 @@ pub struct BusFaults {
     pub(crate) has_request_effect: bool,
     pub(crate) held: Vec<Held>,
     /// Tickets that nobody answers before a reset.
-    pub(crate) hung: Vec<(ChannelId, Ticket)>,
+    pub(crate) hung: Vec<(Owner, Ticket)>,
     pub(crate) replies: BTreeMap<u64, Reply>,
     pub(crate) notices: Vec<Notice>,
     answers: Vec<Answer>,
@@ -63,9 +57,10 @@ pub struct BusFaults {
 impl BusFaults {
     /// No faults yet, for an endpoint with so many channels of its own.
     #[must_use]
-    pub fn new(n_channels: u8, granules: Granules) -> Self {
-        let mut faults = Self {
-            granules: ByDirection::new(1, 1),
+    pub fn new(n_channels: u8, settings: BusSettings) -> Self {
+        Self {
+            granules: settings.granules(),
+            completion_timeout: settings.completion_timeout,
             n_channels,
             contexts: Vec::new(),
             current: ChannelId::new(0),
@@ -76,14 +71,13 @@ impl BusFaults {
             notices: Vec::new(),
             answers: Vec::new(),
             last_ticket: OWN_TICKET,
-        };
-        faults.set_granules(granules);
-        faults
+        }
     }
 
-    /// Takes the sizes that software has set.
-    pub fn set_granules(&mut self, granules: Granules) {
-        self.granules = ByDirection::new(granules.read_bytes.max(1), granules.write_bytes.max(1));
+    /// Takes what software has set. What waits already goes on waiting as it was.
+    pub fn set(&mut self, settings: BusSettings) {
+        self.granules = settings.granules();
+        self.completion_timeout = settings.completion_timeout;
     }
 
     /// Whether anything is left that the bus is to look at although no rule is armed.
@@ -109,11 +103,7 @@ impl BusFaults {
     /// When [`Self::run_due`] is to be called at the latest.
     #[must_use]
     pub fn next_tick(&self) -> Option<Tick> {
-        let due = self.held.iter().filter_map(|held| match held.due {
-            Due::At(tick) => Some(tick),
-            Due::AfterWrite(_) => None,
-        });
-        due.min()
+        self.held.iter().map(|held| held.due.at).min()
     }
 
     /// Makes the accesses whose time has come.
@@ -121,7 +111,7 @@ impl BusFaults {
         if self.next_tick().is_none_or(|tick| tick > now) {
             return;
         }
-        let is_due = |held: &mut Held| matches!(held.due, Due::At(tick) if tick <= now);
+        let is_due = |held: &mut Held| held.due.at <= now;
         let due: Vec<_> = self.held.extract_if(.., is_due).collect();
         for held in due {
             self.carry_out(bus, held, now);
@@ -158,23 +148,32 @@ impl BusFaults {
     /// Forgets what is under way, as a reset of the function does. Who waits is answered; answers of
     /// the platform that are still to come find their way.
     pub fn reset(&mut self) {
-        let waiting = self.held.drain(..).filter_map(|held| held.ticket);
-        let hung = self.hung.drain(..).map(|(_, ticket)| ticket);
-        let waiting: Vec<_> = waiting.chain(hung).collect();
-        for ticket in waiting {
-            self.answer(ticket, Err(MessageError::Disconnected));
-        }
+        self.drop_held(|_| true);
+        self.answer_hung(|_| true);
         self.contexts.clear();
         self.has_request_effect = false;
     }
 
-    /// A request of this channel was aborted: what hangs is answered, so that the channel can go on.
+    /// The driver stopped a channel, or its ring: what is held of its accesses is not made any more.
+    pub fn stop(&mut self, channel: ChannelId, scope: StopScope) {
+        let is_stopped = |owner: &Owner| {
+            owner.channel == channel && (scope == StopScope::Channel || owner.is_of_ring)
+        };
+        self.drop_held(|held| is_stopped(&held.owner));
+        self.answer_hung(is_stopped);
+    }
+
+    /// The function may not use the bus any more: what is held is not made. Reads that nobody answers
+    /// are under way, and their time goes on.
+    pub fn leave_bus(&mut self) {
+        self.drop_held(|held| !matches!(held.access, HeldAccess::Unanswered { .. }));
+    }
+
+    /// A request of this channel was aborted: what it waits for is answered, so that the channel can go
+    /// on.
     pub fn request_aborted(&mut self, channel: ChannelId) {
-        let is_its = |(on, _): &mut (ChannelId, Ticket)| *on == channel;
-        let waiting: Vec<_> = self.hung.extract_if(.., is_its).collect();
-        for (_, ticket) in waiting {
-            self.answer(ticket, Err(MessageError::Disconnected));
-        }
+        self.drop_held(|held| held.owner.channel == channel && held.ticket.is_some());
+        self.answer_hung(|owner| owner.channel == channel);
     }
 
     /// Forgets everything; whoever waits has been told that the connection ended.
@@ -225,7 +224,7 @@ impl BusFaults {
     /// Makes the held writes that wait for this channel's next write.
     pub(crate) fn release_after_write(&mut self, bus: &mut dyn DmaBus, now: Tick) {
         let channel = self.current;
-        let is_due = |held: &mut Held| held.due == Due::AfterWrite(channel);
+        let is_due = |held: &mut Held| held.due.after_write && held.owner.channel == channel;
         let due: Vec<_> = self.held.extract_if(.., is_due).collect();
         for held in due {
             self.carry_out(bus, held, now);
@@ -234,6 +233,7 @@ impl BusFaults {
 
     /// Makes a held access: mapped, or by message where that has no way.
     fn carry_out(&mut self, bus: &mut dyn DmaBus, held: Held, now: Tick) {
+        bus.enter_channel(held.owner.channel);
         if !held.by_message
             && let Some(bytes) = by_mapped_path(bus, &held.access)
         {
@@ -246,6 +246,7 @@ impl BusFaults {
         let submitted = match &held.access {
             HeldAccess::Read { iova, len } => bus.submit_read(*iova, *len),
             HeldAccess::Write { iova, data } => bus.submit_write(*iova, data),
+            HeldAccess::Unanswered { iova } => return self.give_up(*iova, held.ticket),
         };
         match submitted {
             Ok(ticket) => {
@@ -258,7 +259,7 @@ impl BusFaults {
             }
             Err(SubmitError::Busy) => {
                 // There is no event for room; a millisecond on is soon enough.
-                let due = Due::At(now.after(Duration::from_millis(1)));
+                let due = Due::at(now.after(Duration::from_millis(1)));
                 self.held.push(Held { due, ..held });
             }
             Err(SubmitError::Unavailable) => {
@@ -266,6 +267,31 @@ impl BusFaults {
                     self.answer(ticket, Err(MessageError::Refused));
                 }
             }
+        }
+    }
+
+    /// The completion timeout has run out.
+    fn give_up(&mut self, iova: Iova, ticket: Option<Ticket>) {
+        let error = BusError::CompletionTimeout;
+        self.notices.push(Notice::Error { error, iova });
+        if let Some(ticket) = ticket {
+            self.answer(ticket, Err(MessageError::Timeout));
+        }
+    }
+
+    /// Drops held accesses; who waits for one is answered.
+    fn drop_held(&mut self, is_dropped: impl Fn(&Held) -> bool) {
+        let dropped: Vec<_> = self.held.extract_if(.., |held| is_dropped(held)).collect();
+        for ticket in dropped.into_iter().filter_map(|held| held.ticket) {
+            self.answer(ticket, Err(MessageError::Disconnected));
+        }
+    }
+
+    fn answer_hung(&mut self, is_answered: impl Fn(&Owner) -> bool) {
+        let of_those = |(owner, _): &mut (Owner, Ticket)| is_answered(owner);
+        let hung: Vec<_> = self.hung.extract_if(.., of_those).collect();
+        for (_, ticket) in hung {
+            self.answer(ticket, Err(MessageError::Disconnected));
         }
     }
 }
@@ -278,5 +304,6 @@ fn by_mapped_path(bus: &mut dyn DmaBus, access: &HeldAccess) -> Option<Vec<u8>> 
             bus.read(*iova, &mut buffer).ok().map(|()| buffer)
         }
         HeldAccess::Write { iova, data } => bus.write(*iova, data).ok().map(|()| Vec::new()),
+        HeldAccess::Unanswered { .. } => None,
     }
 }

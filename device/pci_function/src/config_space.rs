@@ -4,6 +4,8 @@
 //! BARs and so on) are compared with those before it: that finds every effect, however oddly a
 //! guest cuts or joins its writes.
 
+use std::time::Duration;
+
 use crate::bar::Bars;
 use crate::capability::CapabilitySet;
 use crate::capability::aer::{CorrectableError, Severity, UncorrectableError};
@@ -163,6 +165,13 @@ impl ConfigSpace {
     /// Returns the sizes set for the function's requests.
     pub fn transfer_limits(&self) -> TransferLimits {
         self.state.limits
+    }
+
+    /// Returns how long the function waits for the Completion of a read: what device control 2 says;
+    /// `None` if software has disabled the time-out.
+    #[must_use]
+    pub fn completion_timeout(&self) -> Option<Duration> {
+        self.capabilities.completion_timeout(&self.registers)
     }
 
     /// Returns the address of a BAR as the guest has set it; `None` if there is none.

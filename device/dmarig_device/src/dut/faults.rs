@@ -10,10 +10,9 @@ mod registers;
 use control_api::response::{FaultHits, FaultPoint, FaultRule};
 use dma_engine::{Direction, TlpLimits};
 use dmarig_abi::completion::DMA_STATUS_ABORTED;
-use endpoint::{Endpoint, Progress, RequestRecord, Tick, WorkContext};
+use endpoint::{ChannelId, Endpoint, Progress, RequestRecord, StopScope, Tick, WorkContext};
 use fault_injection::{Decision, Effect, Facts, FaultPlan, Injector, RuleFileError, rule_file};
-use faulty_bus::{BusError, BusFaults, FaultyBus, Granules, Notice};
-use pci_function::TransferLimits;
+use faulty_bus::{BusError, BusFaults, BusSettings, FaultyBus, Notice};
 use recording::trace::{FaultRecord, TraceRecord};
 use std::path::Path;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use super::Dut;
 use super::bus::Bus;
 use super::control_change::ControlChange;
 use super::stale::StaleTranslations;
+use crate::pci_front::PciFront;
 use interrupts::Pin;
 use outage::Outage;
 pub(super) use outage::ResetFate;
@@ -34,6 +34,8 @@ const MAX_TIMED: usize = 256;
 pub(super) struct Faults {
     injector: Injector,
     bus: BusFaults,
+    /// The boundary of the device file, in bytes; 0 for none.
+    boundary_bytes: u64,
     timed: Vec<(Tick, Timed)>,
     pin: Pin,
     /// Vectors that are raised behind the next one.
@@ -52,16 +54,22 @@ enum Timed {
     Toggle { more: u16 },
     /// A delayed pin follows the endpoint.
     Pin,
-    /// A write arrives.
-    Write { bar: u8, offset: u64, data: Vec<u8> },
+    /// A doorbell arrives.
+    Doorbell {
+        channel: ChannelId,
+        bar: u8,
+        offset: u64,
+        data: Vec<u8>,
+    },
 }
 
 impl Faults {
-    /// None yet, for an endpoint with so many channels.
-    pub(super) fn new(n_channels: u8, limits: TransferLimits) -> Self {
+    /// None yet, for an endpoint with so many channels and a boundary of so many bytes, 0 for none.
+    pub(super) fn new(n_channels: u8, boundary_bytes: u64, front: &PciFront) -> Self {
         Self {
             injector: Injector::default(),
-            bus: BusFaults::new(n_channels, granules(limits)),
+            bus: BusFaults::new(n_channels, bus_settings(front, boundary_bytes)),
+            boundary_bytes,
             timed: Vec::new(),
             pin: Pin::default(),
             held_vectors: Vec::new(),
@@ -75,9 +83,20 @@ impl Faults {
         self.injector.is_idle() && self.bus.is_idle()
     }
 
-    /// Takes the sizes that the guest has set for the function's requests.
-    pub(super) fn set_limits(&mut self, limits: TransferLimits) {
-        self.bus.set_granules(granules(limits));
+    /// Takes what the guest has set for the function's requests.
+    pub(super) fn follow_config(&mut self, front: &PciFront) {
+        self.bus.set(bus_settings(front, self.boundary_bytes));
+        if !front.is_bus_master() || front.power_state() != 0 {
+            self.bus.leave_bus();
+        }
+    }
+
+    /// The driver stopped a channel, or its ring: what is on its way for it does not arrive.
+    pub(super) fn channel_stopped(&mut self, stopped: ChannelId, scope: StopScope) {
+        self.bus.stop(stopped, scope);
+        self.timed.retain(
+            |(_, what)| !matches!(what, Timed::Doorbell { channel, .. } if *channel == stopped),
+        );
     }
 
     /// When something is due.
@@ -304,7 +323,9 @@ impl Dut {
                     self.faults.pin = Pin::Follows { wanted: true };
                     self.follow_pin();
                 }
-                Timed::Write { bar, offset, data } => {
+                Timed::Doorbell {
+                    bar, offset, data, ..
+                } => {
                     self.endpoint.write(bar, offset, &data, self.moment());
                     self.follow_pin();
                 }
@@ -327,10 +348,14 @@ impl Dut {
     }
 }
 
-fn granules(limits: TransferLimits) -> Granules {
-    let limits = TlpLimits::new(limits.max_payload_bytes, limits.max_read_request_bytes);
-    Granules {
-        read_bytes: limits.granule_bytes(Direction::Read),
-        write_bytes: limits.granule_bytes(Direction::Write),
+/// Where TLPs end, and when a read is given up, as registers and device file have it.
+fn bus_settings(front: &PciFront, boundary_bytes: u64) -> BusSettings {
+    let limits = front.transfer_limits();
+    let limits = TlpLimits::new(limits.max_payload_bytes, limits.max_read_request_bytes)
+        .with_boundary(boundary_bytes);
+    BusSettings {
+        read_granule_bytes: limits.granule_bytes(Direction::Read),
+        write_granule_bytes: limits.granule_bytes(Direction::Write),
+        completion_timeout: front.completion_timeout(),
     }
 }

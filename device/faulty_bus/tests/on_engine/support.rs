@@ -1,6 +1,7 @@
 //! An engine over flat memory, with faults in between.
 
 use std::path::Path;
+use std::time::Duration;
 
 use dma_engine::{Engine, EngineConfig, PowerState};
 use dmarig_abi::Iova;
@@ -14,7 +15,7 @@ use endpoint::{
     SubmitError, Tick, Ticket,
 };
 use fault_injection::{Injector, rule_file};
-use faulty_bus::{BusFaults, FaultyBus, Granules, Notice};
+use faulty_bus::{BusFaults, BusSettings, FaultyBus, Notice};
 use zerocopy::{FromBytes, IntoBytes};
 
 const RING: usize = 0x4000;
@@ -135,9 +136,10 @@ impl Rig {
             rule_file::parse(Path::new("test.toml"), rules)
                 .unwrap_or_else(|error| panic!("{error}")),
         );
-        let granules = Granules {
-            read_bytes: 512,
-            write_bytes: 256,
+        let settings = BusSettings {
+            read_granule_bytes: 512,
+            write_granule_bytes: 256,
+            completion_timeout: Some(Duration::from_millis(10)),
         };
         let mut rig = Self {
             engine,
@@ -151,7 +153,7 @@ impl Rig {
                 next_ticket: 0,
             },
             injector,
-            faults: BusFaults::new(4, granules),
+            faults: BusFaults::new(4, settings),
             now: Tick::ZERO,
             records: Vec::new(),
             interrupts: 0,
@@ -287,6 +289,7 @@ impl Rig {
                 EndpointEvent::Interrupt { .. } => self.interrupts += 1,
                 EndpointEvent::RequestDone(record) => self.records.push(*record),
                 EndpointEvent::Finding(_) => {}
+                EndpointEvent::Stopped { channel, scope } => self.faults.stop(channel, scope),
                 #[expect(unreachable_patterns, reason = "endpoints may come to tell more")]
                 _ => {}
             }

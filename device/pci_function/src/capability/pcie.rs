@@ -1,5 +1,7 @@
 //! PCI Express capability of an endpoint. Section 7.5.3.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::{CapabilityError, CapabilityList};
@@ -55,12 +57,21 @@ const LINK_CAPABILITIES: u32 = 0x11;
 const LINK_STATUS: u16 = 0x0011;
 /// Link control that software may set: read completion boundary, common clock, extended sync.
 const LINK_CONTROL_WRITABLE: u32 = 1 << 3 | 1 << 6 | 1 << 7;
-/// Device capabilities 2: completion timeouts can be disabled.
-const DEVICE_CAPABILITIES_2: u32 = 1 << 4;
+/// Device capabilities 2: completion timeouts of all ranges, and they can be disabled.
+const DEVICE_CAPABILITIES_2: u32 = 0xf | TIMEOUT_DISABLE as u32;
+/// Offset of device control 2.
+const DEVICE_CONTROL_2: usize = 0x28;
+/// Completion timeout value in device control 2.
+const TIMEOUT_VALUE: u16 = 0xf;
+/// Completion timeout disable in device control 2.
+const TIMEOUT_DISABLE: u16 = 1 << 4;
 /// Link capabilities 2: 2.5 GT/s.
 const LINK_CAPABILITIES_2: u32 = 1 << 1;
 /// Link control 2: target speed 2.5 GT/s.
 const LINK_CONTROL_2: u16 = 1;
+
+/// How long the function waits for a Completion by default.
+pub(crate) const COMPLETION_TIMEOUT_DEFAULT: Duration = Duration::from_millis(10);
 
 /// Sizes that software set for the function's requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +167,23 @@ fn code(bytes: u32) -> Option<u16> {
     (0..=MAX_SIZE_CODE).find(|code| MIN_SIZE_BYTES << code == bytes)
 }
 
+/// The time of a completion timeout value of device control 2 (section 7.5.3.16). The specification
+/// gives ranges; this is one time inside each. Reserved values are as the default.
+const fn timeout_of(value: u16) -> Duration {
+    match value {
+        0b0001 => Duration::from_micros(100),
+        0b0101 => Duration::from_millis(50),
+        0b0110 => Duration::from_millis(200),
+        0b1001 => Duration::from_millis(500),
+        0b1010 => Duration::from_secs(2),
+        0b1101 => Duration::from_secs(8),
+        0b1110 => Duration::from_secs(32),
+        // 0b0010, and the default range of 50 us to 50 ms: the specification strongly recommends not
+        // to be below 10 ms there.
+        _ => COMPLETION_TIMEOUT_DEFAULT,
+    }
+}
+
 /// Which kind of error device status records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DetectedError {
@@ -213,7 +241,8 @@ impl PcieCapability {
         registers.define_u16(offset + 0x10, 0, link_control);
         registers.define_u16(offset + 0x12, LINK_STATUS, read_only);
         registers.define_u32(offset + 0x24, DEVICE_CAPABILITIES_2, read_only);
-        registers.define_u16(offset + 0x28, 0, Behavior::writable(DEVICE_CAPABILITIES_2));
+        let control_2 = Behavior::writable((TIMEOUT_VALUE | TIMEOUT_DISABLE).into());
+        registers.define_u16(offset + DEVICE_CONTROL_2, 0, control_2);
         registers.define_u32(offset + 0x2c, LINK_CAPABILITIES_2, read_only);
         registers.define_u16(offset + 0x30, LINK_CONTROL_2, read_only);
         Ok(Self {
@@ -233,6 +262,11 @@ impl PcieCapability {
             max_read_request_bytes: bytes(MAX_READ_REQUEST_SHIFT)
                 .min(config.max_read_request_bytes),
         }
+    }
+
+    pub(crate) fn completion_timeout(&self, registers: &Registers) -> Option<Duration> {
+        let control = registers.get_u16(self.offset + DEVICE_CONTROL_2);
+        (control & TIMEOUT_DISABLE == 0).then(|| timeout_of(control & TIMEOUT_VALUE))
     }
 
     /// Tells whether a write of `data` at `offset` asks for a function-level reset. The bit is

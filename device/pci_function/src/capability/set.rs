@@ -1,10 +1,12 @@
 //! [`CapabilitySet`]: the capabilities of one function, laid out and checked.
 
+use std::time::Duration;
+
 use super::aer::AerCapability;
 use super::extended::{self, ExtendedError, ExtendedList};
 use super::msi::{MsiCapability, MsiState};
 use super::msix::{MsixCapability, MsixState};
-use super::pcie::{PcieCapability, TransferLimits};
+use super::pcie::{COMPLETION_TIMEOUT_DEFAULT, PcieCapability, TransferLimits};
 use super::power::{PowerCapability, PowerState};
 use super::{CapabilityList, vendor};
 use crate::bar::Bars;
@@ -88,6 +90,13 @@ impl CapabilitySet {
     pub(crate) fn msix_state(&self, registers: &Registers) -> MsixState {
         self.msix
             .map_or_else(MsixState::default, |msix| msix.state(registers))
+    }
+
+    pub(crate) fn completion_timeout(&self, registers: &Registers) -> Option<Duration> {
+        match &self.pcie {
+            Some(pcie) => pcie.completion_timeout(registers),
+            None => Some(COMPLETION_TIMEOUT_DEFAULT),
+        }
     }
 
     pub(crate) fn transfer_limits(&self, registers: &Registers) -> TransferLimits {

@@ -101,10 +101,14 @@ impl Dut {
                 self.make_write(region, offset, data).ok();
             }
             Effect::Delay { microseconds } if point == Point::Doorbell => {
-                let (bar, data) = (bar?, data.to_vec());
-                let write = Timed::Write { bar, offset, data };
+                let doorbell = Timed::Doorbell {
+                    channel: channel?,
+                    bar: bar?,
+                    offset,
+                    data: data.to_vec(),
+                };
                 let tick = self.later(microseconds);
-                self.faults.at(tick, write);
+                self.faults.at(tick, doorbell);
                 return None;
             }
             Effect::LinkDown { microseconds } => {

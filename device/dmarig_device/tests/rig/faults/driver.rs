@@ -12,6 +12,7 @@ use dmarig_abi::descriptor::{
     DESCRIPTOR_FLAG_INTERRUPT, DESCRIPTOR_SIZE_BYTES, DMA_OP_FILL, Descriptor,
 };
 use dmarig_abi::registers::*;
+use dmarig_device::Options;
 use guest_memory::SharedMemory;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -42,7 +43,15 @@ impl Driver {
     }
 
     pub fn with_rules(rules: Option<&str>) -> Self {
-        let mut bench = Bench::with(|options| options.no_message_dma = true);
+        Self::of_device(rules, |_| ())
+    }
+
+    /// The same with another device.
+    pub fn of_device(rules: Option<&str>, change: impl FnOnce(&mut Options)) -> Self {
+        let mut bench = Bench::with(|options| {
+            options.no_message_dma = true;
+            change(options);
+        });
         let mut qemu = bench.connect(FunctionName::DUT0);
         let harness = bench.harness();
         let ram = SharedMemory::create_sealed("ram", 0x1_0000).expect("memory");
@@ -90,21 +99,33 @@ impl Driver {
 
     /// Asks for a request of register mode on channel 0; addresses are offsets in memory.
     pub fn command(&mut self, opcode: u16, from: u64, to: u64, len: u64) {
+        self.command_on(0, opcode, from, to, len);
+    }
+
+    /// The same on another channel.
+    pub fn command_on(&mut self, channel: u64, opcode: u16, from: u64, to: u64, len: u64) {
         for (register, value) in [
             (CH_SOURCE, BASE + from),
             (CH_DESTINATION, BASE + to),
             (CH_LENGTH, len),
             (CH_SEED, 0xab),
         ] {
-            self.qemu.channel_write(&mut self.bench, 0, register, value);
+            let bench = &mut self.bench;
+            self.qemu.channel_write(bench, channel, register, value);
         }
         let command = u32::from(opcode) | u32::from(DESCRIPTOR_FLAG_INTERRUPT) << 16;
-        self.qemu.ring(&mut self.bench, 0, command);
+        self.qemu.ring(&mut self.bench, channel, command);
     }
 
     /// The status register of channel 0, its status and its busy bit.
     pub fn status(&mut self) -> (u16, bool) {
-        let status = self.qemu.channel_read_u32(&mut self.bench, 0, CH_STATUS);
+        self.status_of(0)
+    }
+
+    /// The same of another channel.
+    pub fn status_of(&mut self, channel: u64) -> (u16, bool) {
+        let bench = &mut self.bench;
+        let status = self.qemu.channel_read_u32(bench, channel, CH_STATUS);
         let [low, high, ..] = status.to_le_bytes();
         (
             u16::from_le_bytes([low, high]),

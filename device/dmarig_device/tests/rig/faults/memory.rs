@@ -9,6 +9,8 @@ use dmarig_abi::descriptor::{DMA_OP_COPY, DMA_OP_CRC, DMA_OP_FILL};
 use super::driver::{BASE, Driver};
 
 const LEN: u64 = 0x1000;
+/// The completion timeout by default.
+const TIMEOUT_US: u64 = 10_000;
 /// Received master abort, received target abort, parity error in the high byte of the status register.
 const MASTER_ABORT: u8 = 0x20;
 const TARGET_ABORT: u8 = 0x10;
@@ -54,6 +56,7 @@ fn read_that_fails_is_told_by_status_and_logged_in_configuration_space() {
             } else {
                 DMA_STATUS_SUCCESS
             };
+            driver.pass(TIMEOUT_US);
             assert_eq!(driver.status(), (expected, false), "{file}");
             let all = u32::try_from(LEN).expect("small");
             let expected = if is_struck { done } else { all };
@@ -77,6 +80,7 @@ fn read_that_fails_is_told_by_status_and_logged_in_configuration_space() {
 fn header_log_names_the_address_of_the_lost_read() {
     let mut driver = Driver::new(Some("completion-timeout"));
     driver.command(DMA_OP_CRC, 0x1000, 0, LEN);
+    driver.pass(TIMEOUT_US);
     let log = driver
         .qemu
         .read_config(&mut driver.bench, AER_STATUS + 0x18, 16);
@@ -111,6 +115,7 @@ fn write_that_goes_wrong_leaves_its_mark_and_success() {
 fn short_completion_ends_the_request_behind_the_bytes_that_came() {
     let mut driver = Driver::new(Some("short-completion"));
     driver.command(DMA_OP_COPY, 0x1000, 0x2000, LEN);
+    driver.pass(TIMEOUT_US);
     assert_eq!(
         (driver.status().0, driver.done_bytes()),
         (DMA_STATUS_TIMEOUT, 100)
