@@ -1,7 +1,9 @@
 //! DMA by both paths, with its floor in the same run.
 //!
 //! - `mapped/*`: bytes copied out of guest memory through the mapping table, with one mapping and with
-//!   60,000 scattered ones of a page each; floor: the same bytes of the same memory without a table.
+//!   60,000 scattered ones of a page each, in random order over 60,000 pages; floor: the same bytes of the
+//!   same memory in the same order, without a table. `known` walks 512 of those pages again and again, so
+//!   that the data stay in the near caches and the table is what differs.
 //! - `request/*`: a whole request of the engine (pattern, CRC-32C, ledger record); floor: making the
 //!   pattern, its CRC and the copy.
 //! - `message/*`: a DMA_READ answered by a peer on another thread; floor: a bare ping-pong of the same
@@ -21,7 +23,7 @@ use dmarig_abi::Iova;
 use dmarig_abi::descriptor::{DESCRIPTOR_FLAG_MESSAGE, DMA_OP_CRC, DMA_OP_WRITE_PATTERN};
 use dmarig_abi::pattern::fill_pattern;
 use dmarig_device::{DeviceDescription, Dut, DutMemory, MessageDma, Port, Readiness};
-use guest_memory::SharedMemory;
+use guest_memory::{GuestMemory, SharedMemory};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use vfio_user::client::{Client, QEMU_PROPOSAL, version_payload, write_payload};
@@ -33,49 +35,97 @@ const MESSAGE_SIZES: [usize; 3] = [64, 4 << 10, 32 << 10];
 const PAGE: u64 = 4096;
 const SCATTERED: u64 = 60_000;
 const RAM: usize = 512 << 20;
-/// Where the mapped bytes are taken from, so that both sides miss the cache alike.
-const STRIDE: u64 = 17 * PAGE;
+/// Pages that `known` walks.
+const KNOWN: usize = 512;
 
 fn mapped(criterion: &mut Criterion) {
     let ram = SharedMemory::create_sealed("bench", RAM).expect("memory");
     ram.whole().fill(1);
+    // The floor has a mapping of its own of the same file, as the subject has.
+    let mut floor = GuestMemory::new();
+    let fd = ram.as_fd().try_clone_to_owned().expect("descriptor");
+    let region = floor.attach(fd, 0, RAM as u64).expect("mappable");
     let mut group = criterion.benchmark_group("mapped");
-    for size in SIZES {
-        group.throughput(Throughput::Bytes(size as u64));
-        let mut buffer = vec![0; size];
-        let span = SCATTERED * PAGE - size as u64;
-        let mut offset = 0;
-        group.bench_function(BenchmarkId::new("floor memcpy", size), |bencher| {
-            bencher.iter(|| {
-                offset = (offset + STRIDE) % span;
-                let range = ram.range(offset, size).expect("in range");
-                range.read_into(black_box(&mut buffer));
-            });
-        });
-        for (name, pages_each) in [("one mapping", SCATTERED), ("60,000 mappings", 1)] {
-            let mut memory = memory_of(&ram, pages_each);
-            group.bench_function(BenchmarkId::new(name, size), |bencher| {
-                bencher.iter(|| {
-                    offset = (offset + STRIDE) % span;
-                    memory.read(Iova::new(offset), &mut buffer).expect("mapped");
-                    black_box(&buffer);
+    for pages_each in [SCATTERED, 1] {
+        let mut memory = memory_of(&ram, pages_each);
+        let order = random_order();
+        for size in SIZES {
+            group.throughput(Throughput::Bytes(size as u64));
+            let mut buffer = vec![0; size];
+            for (walk, pages) in [("", &order[..]), ("known ", &order[..KNOWN])] {
+                let name = format!(
+                    "{walk}{}",
+                    if pages_each == 1 {
+                        "60,000 mappings"
+                    } else {
+                        "one mapping"
+                    }
+                );
+                let mut pages_of_floor = pages.iter().cycle();
+                group.bench_function(
+                    BenchmarkId::new(format!("floor of {name}"), size),
+                    |bencher| {
+                        bencher.iter(|| {
+                            let page = next_page(&mut pages_of_floor, size);
+                            // As the pieces lie in the file: all at once, or page by page.
+                            let piece = usize::try_from(pages_each * PAGE).expect("fits");
+                            for (piece, page) in buffer.chunks_mut(piece).zip(page..) {
+                                let offset = page_in_file(page, pages_each) * PAGE;
+                                let range =
+                                    floor.range(region, offset, piece.len()).expect("in range");
+                                range.read_into(black_box(piece));
+                            }
+                        });
+                    },
+                );
+                let mut pages = pages.iter().cycle();
+                group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                    bencher.iter(|| {
+                        let iova = Iova::new(next_page(&mut pages, size) * PAGE);
+                        memory.read(iova, &mut buffer).expect("mapped");
+                        black_box(&buffer);
+                    });
                 });
-            });
+            }
         }
     }
     group.finish();
 }
 
-/// 60,000 pages from IOVA 0, in mappings of `pages_each`. Single pages lie scattered in the file, so
-/// that no two of them join.
+/// Every page once, in an order that no prefetcher knows.
+fn random_order() -> Vec<u64> {
+    let mut pages: Vec<u64> = (0..SCATTERED).collect();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    for index in (1..pages.len()).rev() {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let other = usize::try_from(state >> 33).expect("31 bits") % (index + 1);
+        pages.swap(index, other);
+    }
+    pages
+}
+
+/// The next page where `size` bytes still fit.
+fn next_page<'a>(pages: &mut impl Iterator<Item = &'a u64>, size: usize) -> u64 {
+    let last = SCATTERED - (size as u64).div_ceil(PAGE);
+    (*pages.next().expect("it goes round")).min(last)
+}
+
+/// Where page `page` of the IOVAs lies in the file. Single pages lie scattered, so that no two of them join.
+fn page_in_file(page: u64, pages_each: u64) -> u64 {
+    if pages_each == 1 {
+        page * 7919 % SCATTERED
+    } else {
+        page
+    }
+}
+
+/// 60,000 pages from IOVA 0, in mappings of `pages_each`.
 fn memory_of(ram: &SharedMemory, pages_each: u64) -> DutMemory {
     let mut memory = DutMemory::default();
     for first in (0..SCATTERED).step_by(usize::try_from(pages_each).expect("fits")) {
-        let page = if pages_each == 1 {
-            first * 7919 % SCATTERED
-        } else {
-            first
-        };
+        let page = page_in_file(first, pages_each);
         memory
             .map(mapping(ram, first * PAGE, pages_each * PAGE, page * PAGE))
             .expect("free");
