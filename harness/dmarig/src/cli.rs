@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use contract::{Remapping, SUITES};
 
 use crate::exit_code;
+use crate::runner::Hits;
 use crate::sabotage::SABOTAGES;
 use crate::selection::ALL_SUITES;
 
@@ -97,6 +98,15 @@ pub struct WalkArgs {
     #[arg(long, value_enum, default_value_t)]
     pub points: PointsArg,
 
+    /// Which hits of a point of the device fail, in the case that comes to it first: `first`, `all` (64 of
+    /// them, evenly spread, where there are more), or the first N
+    #[arg(long, value_name = "first|all|N", default_value = "first", value_parser = hits)]
+    pub hits: HitsArg,
+
+    /// Boots at a time; by default one for each CPU, at most 8
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub jobs: Option<usize>,
+
     /// Try at most so many points, and leave the others for a run with --resume
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -132,6 +142,24 @@ pub enum PointsArg {
     /// Both
     #[default]
     All,
+}
+
+/// Hits of a point of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HitsArg {
+    /// The first so many.
+    First(u64),
+    /// All, within a bound.
+    All,
+}
+
+impl From<HitsArg> for Hits {
+    fn from(argument: HitsArg) -> Self {
+        match argument {
+            HitsArg::First(n) => Self::First(n),
+            HitsArg::All => Self::All,
+        }
+    }
 }
 
 /// How a rig is run; shared by `run`, `explore` and `replay`.
@@ -381,6 +409,28 @@ fn steps(text: &str) -> Result<usize, String> {
     }
 }
 
+fn hits(text: &str) -> Result<HitsArg, String> {
+    match (text, text.parse::<u64>()) {
+        ("first", _) => Ok(HitsArg::First(1)),
+        ("all", _) => Ok(HitsArg::All),
+        (_, Ok(n @ 1..=Hits::ALL_MAX)) => Ok(HitsArg::First(n)),
+        _ => Err(format!(
+            "`first`, `all`, or a number from 1 to {}",
+            Hits::ALL_MAX
+        )),
+    }
+}
+
+/// Most boots at a time.
+pub const JOBS_MAX: usize = 8;
+
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(jobs @ 1..=JOBS_MAX) => Ok(jobs),
+        _ => Err(format!("a number from 1 to {JOBS_MAX}")),
+    }
+}
+
 fn suite_names() -> PossibleValuesParser {
     PossibleValuesParser::new(SUITES.iter().map(|suite| suite.name).chain([ALL_SUITES]))
 }
@@ -409,5 +459,12 @@ mod tests {
             assert!(steps(bad).is_err(), "{bad}");
         }
         assert_eq!(seconds("86400"), Ok(Duration::from_secs(86400)));
+        for bad in ["0", "65", "last", ""] {
+            assert!(hits(bad).is_err(), "{bad}");
+        }
+        assert_eq!(hits("first"), Ok(HitsArg::First(1)));
+        assert_eq!(hits("64"), Ok(HitsArg::First(64)));
+        assert!(jobs("0").is_err() && jobs("9").is_err());
+        assert_eq!(jobs("8"), Ok(8));
     }
 }

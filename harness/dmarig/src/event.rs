@@ -167,11 +167,11 @@ pub enum Event {
         /// How it went.
         how: ReplayEnding,
     },
-    /// The points of fault injection that a case has passed, if they are counted.
+    /// The points of fault injection that a case has passed, or the start of the boot, if they are counted.
     FaultPoints {
         /// Number of the boot.
         boot: u32,
-        /// The case.
+        /// The case, or `RIG/boot` for all that came before the first.
         id: String,
         /// The points, in the order of the data.
         points: Vec<PassedPoint>,

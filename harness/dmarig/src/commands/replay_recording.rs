@@ -15,7 +15,7 @@ use crate::cli::ReplayArgs;
 use crate::entry::print_error;
 use crate::event::Event;
 use crate::exit_code::Exit;
-use crate::runner::{Plan, RecordedRun, Run, first_recording};
+use crate::runner::{Plan, RecordedRun, Run, again, first_recording};
 use crate::selection;
 
 /// What the device process returns for a replay.
@@ -103,7 +103,19 @@ fn with_guest(arguments: &ReplayArgs, folder: &Path) -> Result<Exit, PrepareErro
         recorded.dmarig_version
     );
     journal.tell(Event::Note { text: note });
-    let exit = Run::new(plan, sockets, signals, journal).run();
+    let exit = if recorded.faults_first_case {
+        let (exit, text) = match again(plan, sockets, signals, &recorded) {
+            Some((verdict, detail)) => (Exit::Success, format!("{}: {detail}", verdict.name())),
+            None => (
+                signals.exit().unwrap_or(Exit::Interrupted),
+                "interrupted".to_owned(),
+            ),
+        };
+        journal.tell(Event::Note { text });
+        exit
+    } else {
+        Run::new(plan, sockets, signals, journal).run()
+    };
     let compared = likenesses(folder, &first_recording(&out, recorded.mode()));
     let (text, is_same) = match &compared {
         Ok(likenesses) => judge(likenesses),

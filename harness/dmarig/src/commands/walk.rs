@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use super::prepare::{PrepareError, Prepared, Wanted, exit_of};
-use crate::cli::{PointsArg, WalkArgs};
+use crate::cli::{JOBS_MAX, PointsArg, WalkArgs};
 use crate::exit_code::Exit;
 use crate::faults::Faults;
-use crate::runner::{Collector, Plan, Points, Run, Walk, WalkEnd, WalkError, WalkState};
+use crate::runner::{
+    Collector, Hits, Plan, Points, Run, Walk, WalkEnd, WalkError, WalkState, allowed_cpus,
+};
 use crate::selection;
 
 /// Folder in `--out` for the state, the rule files and the logs of bad points.
@@ -42,7 +44,7 @@ fn prepare_and_run(arguments: &WalkArgs) -> Result<Exit, PrepareError> {
         },
         out: &arguments.out,
         rig: &arguments.rig,
-        record: false,
+        record: true,
     };
     let folder = arguments.out.join(WALK_FOLDER);
     let mut prepared = Prepared::new(wanted, Plan::n_cases)?;
@@ -67,6 +69,7 @@ fn prepare_and_run(arguments: &WalkArgs) -> Result<Exit, PrepareError> {
     let exit = walk.run(WalkEnd {
         limit: arguments.limit.unwrap_or(usize::MAX),
         max_time: arguments.max_time,
+        jobs: arguments.jobs.unwrap_or_else(default_jobs),
     })?;
     Ok(prepared.finish(exit))
 }
@@ -79,7 +82,7 @@ fn begin(
     identity: String,
 ) -> Result<Result<WalkState, Exit>, PrepareError> {
     clear(folder)?;
-    let collector = Collector::default();
+    let collector = Collector::new(arguments.hits.into());
     prepared.journal.add_report(collector.clone());
     let Prepared {
         plan,
@@ -96,6 +99,11 @@ fn begin(
     let state = WalkState::new(identity, collector.points(points));
     state.write(folder)?;
     Ok(Ok(state))
+}
+
+/// One boot for each CPU that we may use.
+fn default_jobs() -> usize {
+    allowed_cpus().len().clamp(1, JOBS_MAX)
 }
 
 const fn points(arguments: &WalkArgs) -> Points {
@@ -120,11 +128,12 @@ fn clear(folder: &Path) -> Result<(), PrepareError> {
 /// What a walk is made of; a state of anything else says nothing about it.
 fn identity(arguments: &WalkArgs, plan: &Plan) -> Result<String, PrepareError> {
     let mut text = format!(
-        "suite {}, filters [{}], remapping {:?}, points {:?}, sabotage {}",
+        "suite {}, filters [{}], remapping {:?}, points {:?}, hits {:?}, sabotage {}",
         arguments.selection.suite,
         arguments.selection.filter.join(" "),
         arguments.remapping,
         arguments.points,
+        Hits::from(arguments.hits),
         arguments.sabotage.as_deref().unwrap_or("none"),
     )
     .to_lowercase();

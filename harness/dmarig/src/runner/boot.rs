@@ -103,7 +103,7 @@ impl Boot<'_> {
                 path: self.logs.into(),
                 source,
             })
-            .and_then(|()| self.prepare_recording(pending))
+            .and_then(|()| self.prepare_recording(&task, pending))
             .and_then(|()| Machine::start(self, &sender, || journal.qemu_starts()));
         let (mut machine, client) = match started {
             Ok(started) => started,
@@ -135,6 +135,7 @@ impl Boot<'_> {
             record_points: self.faults.record_points,
             sabotage: self.plan.sabotage,
             driven_duts: self.driven_duts(),
+            strikes_of_start: 0,
             patience: self.plan.timeout,
             stop: Arc::clone(&stop),
             reports: sender,
@@ -199,13 +200,24 @@ impl Boot<'_> {
         self.profile.duts.max(n_ours)
     }
 
-    /// Writes what is run beside what the device will record of it.
-    fn prepare_recording(&self, cases: &VecDeque<&'static Case>) -> Result<(), StartError> {
+    /// Writes what is run beside what the device will record of it. Of a trial that is its first point: the others
+    /// have recordings of their own where they go badly.
+    fn prepare_recording(
+        &self,
+        task: &Task,
+        cases: &VecDeque<&'static Case>,
+    ) -> Result<(), StartError> {
         if !self.plan.record {
             return Ok(());
         }
-        RecordedRun::of(self, cases.iter().copied())
-            .write(self.logs, &self.plan.faults.text)
+        let point = match task {
+            Task::Trial(points, _) => points.first(),
+            _ => None,
+        };
+        let rules = point.and_then(|point| point.rules.as_deref());
+        let n_cases = point.map_or(cases.len(), |point| point.cases.len());
+        RecordedRun::of(self, cases.iter().copied().take(n_cases), rules)
+            .write(self.logs, rules.unwrap_or(&self.faults.text))
             .map_err(|(path, source)| StartError::File { path, source })
     }
 

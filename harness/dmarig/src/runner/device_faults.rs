@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use contract::Remapping;
-use control_api::request::{FaultsLoad, FaultsStatus};
+use control_api::request::{FaultsLoad, FaultsRecord, FaultsStatus};
 use control_api::response::FaultRule;
 use control_api::{Client, ClientError, FunctionName};
 use fault_injection::{FaultPlan, Rule};
@@ -18,8 +18,15 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// Most pages of rules; a device that always says "more" must not hold us.
 const PAGES_MAX: u32 = 64;
 
-/// Loads the device's rules, if there are any.
+/// Loads the device's rules, if there are any; has the points counted that the start passes, if that is asked for.
 pub fn load(client: &mut Client, faults: &Faults) -> Result<(), ClientError> {
+    if faults.record_points {
+        let record = FaultsRecord {
+            function: FunctionName::DUT0,
+            on: true,
+        };
+        client.call(&record, DEADLINE)?;
+    }
     if faults.rules.plan.rules.is_empty() {
         return Ok(());
     }

@@ -44,6 +44,8 @@ const DEATH_GRACE: Duration = Duration::from_millis(500);
 const CONNECT_INTERVAL: Duration = Duration::from_millis(1);
 /// How long the guest may take to take a console command.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
+/// How the ending of a QEMU begins that did not come to run the guest.
+pub const QEMU_REFUSES: &str = "QEMU does not start";
 
 /// The processes of one boot.
 pub struct Machine {
@@ -447,7 +449,7 @@ fn qemu_ended(status: ExitStatus, stderr: &StderrRecord) -> Ending {
         && !stderr.meanings.contains(&Meaning::DeviceUnreachable);
     if is_refusal {
         // It refused its command line or could not load a file: not a crash, but not the right QEMU.
-        let detail = format!("QEMU does not start{}", quote(stderr));
+        let detail = format!("{QEMU_REFUSES}{}", quote(stderr));
         return Ending::new(BootEnding::EnvironmentMissing, detail);
     }
     ending

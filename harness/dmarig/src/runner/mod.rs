@@ -3,7 +3,7 @@
 //! [`Run`] walks the modes; a mode is one boot, or more where the guest ended under a case. `machine`
 //! starts and owns the processes of a boot, `worker` is the thread that runs the cases, `watch` the
 //! main thread's state machine that sees everything and decides when the boot is over. `explore` gives
-//! boots to a model-based run instead of cases, `walk` one boot to each fault point of a run.
+//! boots to a model-based run instead of cases, `walk` to the fault points of a run.
 
 mod boot;
 mod crew;
@@ -25,8 +25,8 @@ mod worker;
 
 pub use explore::{Bundle, BundleError, Campaign, CampaignEnd, Origin, Search};
 pub use journal::Journal;
-pub use pin::choose_cpu;
+pub use pin::{allowed_cpus, choose_cpu};
 pub use recording::{RecordedRun, RecordingError, recording_at};
 pub use run::{DescribedDevice, Plan, Run, first_recording, is_log_folder};
 pub use signals::Signals;
-pub use walk::{Collector, Points, Walk, WalkEnd, WalkError, WalkState};
+pub use walk::{Collector, Hits, Points, Walk, WalkEnd, WalkError, WalkState, again};

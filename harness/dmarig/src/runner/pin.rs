@@ -6,6 +6,13 @@ use rustix::thread::{CpuSet, sched_getaffinity};
 /// The last CPU that we may use: the first one has more of the system's own work.
 #[must_use]
 pub fn choose_cpu() -> Option<usize> {
-    let allowed = sched_getaffinity(None).ok()?;
-    (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu))
+    allowed_cpus().pop()
+}
+
+/// The CPUs that we may use; none where the system does not tell.
+#[must_use]
+pub fn allowed_cpus() -> Vec<usize> {
+    let allowed = sched_getaffinity(None);
+    let is_allowed = |cpu: &usize| allowed.as_ref().is_ok_and(|set| set.is_set(*cpu));
+    (0..CpuSet::MAX_CPU).filter(is_allowed).collect()
 }

@@ -53,6 +53,10 @@ pub struct RecordedRun {
     pub sabotage: Option<String>,
     /// Whether faults were injected; `faults.toml` has their rules.
     pub has_faults: bool,
+    /// Whether those rules were loaded before the first case and ended with it, as a fault walk does; else they are
+    /// there from before QEMU.
+    #[serde(default)]
+    pub faults_first_case: bool,
     /// The cases of the boot, in order; the last ones may not have been reached.
     pub cases: Vec<String>,
 }
@@ -79,8 +83,12 @@ pub enum RecordingError {
 }
 
 impl RecordedRun {
-    /// What is about to be booted.
-    pub(super) fn of(boot: &Boot<'_>, cases: impl Iterator<Item = &'static Case>) -> Self {
+    /// What is about to be booted: these cases, the first of them under `case_rules` if there are any.
+    pub(super) fn of(
+        boot: &Boot<'_>,
+        cases: impl Iterator<Item = &'static Case>,
+        case_rules: Option<&str>,
+    ) -> Self {
         Self {
             format: FORMAT.into(),
             version: VERSION,
@@ -91,7 +99,8 @@ impl RecordedRun {
             remapping: boot.remapping.as_str().into(),
             profile: boot.profile.name.into(),
             sabotage: boot.plan.sabotage.map(|sabotage| sabotage.name.into()),
-            has_faults: !boot.plan.faults.text.is_empty(),
+            has_faults: case_rules.is_some() || !boot.faults.text.is_empty(),
+            faults_first_case: case_rules.is_some(),
             cases: cases.map(|case| case.id.into()).collect(),
         }
     }
@@ -200,6 +209,7 @@ mod tests {
             profile: "default".into(),
             sabotage: None,
             has_faults: false,
+            faults_first_case: false,
             cases: vec!["CM-9/mapped".into()],
         }
     }

@@ -24,6 +24,7 @@ use crate::sabotage::Sabotage;
 const BOOTS_PER_BATCH_MAX: usize = 8;
 
 /// What is to be run, on what.
+#[derive(Clone)]
 pub struct Plan {
     /// The cases.
     pub cases: Vec<&'static Case>,

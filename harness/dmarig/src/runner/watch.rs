@@ -28,6 +28,10 @@ const CONSOLE_GRACE: Duration = Duration::from_secs(1);
 const EXIT_GRACE: Duration = Duration::from_secs(3);
 /// How long we look for the cause of a trouble before we report the trouble itself.
 const TROUBLE_GRACE: Duration = Duration::from_millis(500);
+/// What stands for a case while the driver starts.
+const START_ID: &str = "RIG/boot";
+/// How the guest names devices under test.
+const DUT_PREFIX: &str = "dut";
 /// Console lines quoted when the driver does not come.
 const QUOTED_LINES: usize = 6;
 
@@ -53,7 +57,7 @@ pub enum Happening {
 pub enum Over {
     /// The worker has done its work.
     WorkDone,
-    /// The driver has refused to start, which this boot takes for an answer.
+    /// The driver has refused to start, or no device is there for it, which this boot takes for an answer.
     Refused,
     /// QEMU has ended.
     Qemu(ExitStatus),
@@ -99,6 +103,8 @@ pub struct Watch<'a> {
     expects_refusal: bool,
     is_up: bool,
     has_refused: bool,
+    /// Whether a device under test was found.
+    has_dut: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -133,10 +139,11 @@ impl<'a> Watch<'a> {
             expects_refusal: false,
             is_up: false,
             has_refused: false,
+            has_dut: false,
         }
     }
 
-    /// Takes a driver's refusal to start for the end of what is to be seen.
+    /// Takes a driver's refusal to start, or that no device under test was found, for the end of what is to be seen.
     pub const fn expect_refusal(&mut self) {
         self.expects_refusal = true;
     }
@@ -312,8 +319,14 @@ impl<'a> Watch<'a> {
                 self.notify(Notice::Finding(text));
             }
             GuestEventKind::MissingImport { .. } => self.quote(event.raw.to_string()),
-            GuestEventKind::Pnp { irp, status, .. } => {
-                self.has_refused |= !self.is_up && is_refusal(irp, *status);
+            GuestEventKind::Pnp {
+                device,
+                irp,
+                status,
+            } => {
+                self.has_dut |= device.starts_with(DUT_PREFIX);
+                let is_absent = is_last_of_start(device, irp) && !self.has_dut;
+                self.has_refused |= !self.is_up && (is_absent || is_refusal(irp, *status));
                 self.quote(event.raw.to_string());
             }
             GuestEventKind::CallFailed { routine, location } => {
@@ -365,7 +378,8 @@ impl<'a> Watch<'a> {
                 });
             }
             WorkerReport::Passed(points) => {
-                let id = self.pending.front().map_or("?", |case| case.id).to_owned();
+                let case = self.running_since.and(self.pending.front());
+                let id = case.map_or(START_ID, |case| case.id).to_owned();
                 self.journal.tell(Event::FaultPoints { boot, id, points });
             }
             WorkerReport::CaseEnded {
@@ -436,6 +450,7 @@ impl<'a> Watch<'a> {
             SetUpError::Version { .. } | SetUpError::Proof(ProofError::NotAsAsked { .. }) => {
                 BootEnding::EnvironmentMissing
             }
+            SetUpError::Start { error, trouble } => broken_rig(error, *trouble).how,
             SetUpError::Proof(_) | SetUpError::Client(_) => BootEnding::DeviceDied,
             SetUpError::Stopped => BootEnding::Interrupted,
         };
@@ -468,6 +483,11 @@ fn searching(sign: Sign, remapping: Remapping) -> Event {
 /// Whether a device will not come: a failed DriverEntry ends the guest by itself.
 fn is_refusal(irp: &str, status: Hex) -> bool {
     matches!(irp, "AddDevice" | "START_DEVICE") && status.0 >> 31 == 1
+}
+
+/// Whether PnP has started all that it has found: the control function is started last.
+fn is_last_of_start(device: &str, irp: &str) -> bool {
+    device == "control" && irp == "START_DEVICE"
 }
 
 /// The ending of a boot whose rig broke, unless a better cause is found.

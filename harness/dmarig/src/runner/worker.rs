@@ -3,14 +3,15 @@
 //! It knows nothing of processes or deadlines of cases; it reports each step to the main thread and
 //! ends when its cases are done, the rig breaks, or it is told to stop.
 
-use std::collections::BTreeSet;
+mod trial;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::{Case, CaseOutcome, CaseReport, Finding, Rig, RigError, Step, StepResult};
+use contract::{Case, CaseReport, Rig, RigError, Step, StepResult};
 use control_api::ClientError;
 use control_api::request::{
     Hello, MailboxWaitAttached, RegistersCoverage, SabotageClear, SabotageList, SabotageSet, Stop,
@@ -19,11 +20,14 @@ use dmarig_abi::mailbox::{CONTEXT_CONTROL_THREAD, MAILBOX_VERSION};
 
 use super::explore::{Search, Sign};
 use super::proof::{self, ProofError};
+use super::walk::PointLog;
 use super::watch::Happening;
 use crate::entry::chain;
 use crate::event::{PassedPoint, RegisterCoverage};
 use crate::rig::{MachineRig, Trouble, milliseconds};
 use crate::sabotage::{Place, Sabotage};
+
+pub use trial::TrialPoint;
 
 /// Value that the driver must echo before any case runs.
 const PING_VALUE: u64 = 0x1234_5678_9abc_def0;
@@ -42,7 +46,7 @@ pub enum WorkerReport {
     Proven(String),
     /// The next case begins.
     CaseStarted,
-    /// The case has passed these points of fault injection.
+    /// The case, or before the first one the start, has passed these points of fault injection.
     Passed(Vec<PassedPoint>),
     /// The case has ended.
     CaseEnded {
@@ -89,6 +93,14 @@ pub enum SetUpError {
     /// The mode is not proven.
     #[error(transparent)]
     Proof(ProofError),
+    /// What was counted or loaded for the start cannot be had or ended.
+    #[error("after the start: {error}")]
+    Start {
+        /// How the rig broke.
+        error: RigError,
+        /// What kind of trouble it was.
+        trouble: Option<Trouble>,
+    },
     /// The device process speaks another version.
     #[error(
         "the device process speaks version {theirs} of the mailbox, dmarig version {MAILBOX_VERSION}\nhelp: build both from the same sources"
@@ -115,30 +127,11 @@ impl From<ClientError> for SetUpError {
 pub enum Task {
     /// Runs these cases, in order.
     Cases(Vec<&'static Case>),
-    /// Runs these cases, in order, and keeps what is needed to judge a fault.
-    Trial(Vec<&'static Case>, Arc<Mutex<TrialLog>>),
+    /// Tries these fault points, in order, up to the first that is not survived; tells of each what is needed to
+    /// judge it.
+    Trial(Vec<TrialPoint>, Arc<Mutex<Vec<PointLog>>>),
     /// Goes on with this search.
     Search(Arc<Mutex<Search>>),
-}
-
-/// What a trial keeps.
-#[derive(Clone, Debug, Default)]
-pub struct TrialLog {
-    /// The device's rules, for the first case alone.
-    pub rules: Option<String>,
-    /// How often they have struck.
-    pub strikes: u64,
-    /// The cases that have ended.
-    pub cases: Vec<TrialCase>,
-}
-
-/// How a case went under a fault.
-#[derive(Clone, Debug)]
-pub struct TrialCase {
-    /// Its outcome.
-    pub outcome: CaseOutcome,
-    /// What the driver answered in place of success.
-    pub refusals: BTreeSet<String>,
 }
 
 /// What a worker needs for its boot.
@@ -147,12 +140,14 @@ pub struct Worker {
     pub rig: MachineRig,
     /// What to do.
     pub task: Task,
-    /// Whether the points of fault injection are counted by case.
+    /// Whether the points of fault injection are counted, of the start and by case.
     pub record_points: bool,
     /// Part that is to misbehave.
     pub sabotage: Option<&'static Sabotage>,
     /// Devices under test that the driver is to start.
     pub driven_duts: u16,
+    /// How often rules for the start of the boot have struck.
+    pub strikes_of_start: u64,
     /// Longest wait for the driver.
     pub patience: Duration,
     /// Whether to stop before the next case.
@@ -182,6 +177,10 @@ impl Worker {
         self.await_driver()?;
         self.report(WorkerReport::Attached);
         self.await_device()?;
+        if let Err(error) = self.end_of_start() {
+            let trouble = self.rig.trouble();
+            return Err(SetUpError::Start { error, trouble });
+        }
         self.rig.set_duts(self.driven_duts);
         let evidence = self.rig.each_dut(proof::prove);
         let evidence = evidence.map_err(SetUpError::Proof)?;
@@ -249,8 +248,8 @@ impl Worker {
 
     fn do_task(&mut self) {
         match std::mem::replace(&mut self.task, Task::Cases(Vec::new())) {
-            Task::Cases(cases) => self.run_cases(cases, None),
-            Task::Trial(cases, log) => self.run_cases(cases, Some(&log)),
+            Task::Cases(cases) => self.run_cases(cases),
+            Task::Trial(points, log) => self.try_points(points, &log),
             Task::Search(search) => self.search(&search),
         }
     }
@@ -270,52 +269,41 @@ impl Worker {
         }
     }
 
-    fn run_cases(&mut self, cases: Vec<&'static Case>, log: Option<&Mutex<TrialLog>>) {
+    fn run_cases(&mut self, cases: Vec<&'static Case>) {
         for case in cases {
-            if self.stop.load(Ordering::Relaxed) {
-                return;
-            }
-            self.report(WorkerReport::CaseStarted);
-            self.rig.begin_case();
-            let start = Instant::now();
-            let mut report = self.prepare(log).and_then(|()| case.run(&mut self.rig));
-            if let (Some(_), Err(error)) = (log, &report)
-                && self.rig.trouble() == Some(Trouble::DriverRefused)
-            {
-                // Under a fault that is the driver's report, and it is to work afterwards.
-                report = self.refused(error.to_string());
-            }
-            let ended = self.conclude(log);
-            report = report.and_then(|report| ended.map(|()| report));
-            let is_broken = report.is_err();
-            if let (Some(Ok(mut log)), Ok(report)) = (log.map(Mutex::lock), &report) {
-                log.cases.push(TrialCase {
-                    outcome: report.outcome.clone(),
-                    refusals: self.rig.take_refusals(),
-                });
-            }
-            self.report(WorkerReport::CaseEnded {
-                report,
-                trouble: self.rig.trouble(),
-                duration: start.elapsed(),
-            });
-            if is_broken {
+            let counted = |worker: &mut Self| {
+                if worker.record_points {
+                    worker.rig.record_points()?;
+                }
+                let report = case.run(&mut worker.rig)?;
+                worker.tell_points().map(|()| report)
+            };
+            if self.stop.load(Ordering::Relaxed) || self.run_case(counted).is_none() {
                 return;
             }
         }
     }
 
-    /// Before a case: the device's rules, or the counting.
-    fn prepare(&mut self, log: Option<&Mutex<TrialLog>>) -> Result<(), RigError> {
-        if self.record_points {
-            self.rig.record_points()?;
-        }
-        let rules = log.and_then(|log| log.lock().ok()?.rules.clone());
-        rules.map_or(Ok(()), |rules| self.rig.load_faults(&rules))
+    /// Runs one case in this way and reports it; `None` where the rig broke.
+    fn run_case(
+        &mut self,
+        run: impl FnOnce(&mut Self) -> Result<CaseReport, RigError>,
+    ) -> Option<CaseReport> {
+        self.report(WorkerReport::CaseStarted);
+        self.rig.begin_case();
+        let start = Instant::now();
+        let report = run(self);
+        let kept = report.as_ref().ok().cloned();
+        self.report(WorkerReport::CaseEnded {
+            report,
+            trouble: self.rig.trouble(),
+            duration: start.elapsed(),
+        });
+        kept
     }
 
-    /// After a case: what the rules did, which end now; or what was counted.
-    fn conclude(&mut self, log: Option<&Mutex<TrialLog>>) -> Result<(), RigError> {
+    /// Reports the points of fault injection that were counted, if they are.
+    fn tell_points(&mut self) -> Result<(), RigError> {
         if self.record_points {
             let points = self.rig.take_points()?;
             let passed = points.into_iter().map(|point| PassedPoint {
@@ -325,43 +313,7 @@ impl Worker {
             });
             self.report(WorkerReport::Passed(passed.collect()));
         }
-        let Some(Ok(mut log)) = log.map(Mutex::lock) else {
-            return Ok(());
-        };
-        let Some(rules) = log.rules.take() else {
-            return Ok(());
-        };
-        log.strikes = self.rig.fault_strikes()?;
-        self.rig.clear_faults()?;
-        if ["link-down", "surprise-removal"]
-            .iter()
-            .any(|effect| rules.contains(effect))
-        {
-            // Whoever comes back on the bus has forgotten its configuration: only PnP gives it that again.
-            for order in ["pnp query-stop dut0", "pnp stop dut0", "pnp start dut0"] {
-                self.rig.command(order)?;
-            }
-        }
         Ok(())
-    }
-
-    /// The report of a case whose program the driver refused.
-    fn refused(&mut self, seen: String) -> Result<CaseReport, RigError> {
-        let mut refusals = self.rig.take_refusals();
-        refusals.insert(seen.clone());
-        self.rig.clean_up()?;
-        self.rig.put_refusals(refusals);
-        Ok(CaseReport {
-            outcome: CaseOutcome::Failed(vec![Finding {
-                view: "driver",
-                what: "running the program".into(),
-                buffer: None,
-                logical_address: None,
-                expected: "a response with results".into(),
-                seen,
-            }]),
-            observations: Vec::new(),
-        })
     }
 
     fn report(&self, report: WorkerReport) {

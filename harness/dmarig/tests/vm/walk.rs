@@ -24,6 +24,10 @@ pub(super) fn trials() -> Vec<Trial> {
             never_made,
         ),
         Trial::test("walk_does_not_go_on_with_another_walk", other_walk),
+        Trial::test(
+            "walk_of_the_device_shares_boots_and_fails_the_start",
+            device,
+        ),
     ]
 }
 
@@ -88,6 +92,11 @@ fn false_success() -> Result<(), Failed> {
     if bad["name"] != "CreateCommonBufferFromMdl" {
         return Err(format!("expected the call that is lied about: {bad}").into());
     }
+    let number = bad["number"].as_u64().ok_or("a number")?;
+    let recorded = run.out().join(format!("walk/point-{number:03}"));
+    let recorded = recorded.to_str().ok_or("a path in UTF-8")?;
+    let replayed = run.again("replay", &[recorded]);
+    replayed.expect_exit(0)?;
     let rules = bad["rule_file"].as_str().ok_or("a rule file")?;
     let again = Run::new(&[CASE, SABOTAGE, &["--faults", rules]].concat());
     again.expect_exit(1)?;
@@ -97,6 +106,52 @@ fn false_success() -> Result<(), Failed> {
     let text = String::from_utf8_lossy(&honest.output.stdout).into_owned();
     if !text.contains("seen STATUS_INSUFFICIENT_RESOURCES") {
         return Err(format!("the failure is not what was injected: {text}").into());
+    }
+    Ok(())
+}
+
+/// Points of the device: many in one boot, those of the start in boots of their own; the driver survives them or
+/// somebody notices.
+fn device() -> Result<(), Failed> {
+    let run = Run::of(
+        "walk",
+        &[
+            CASE,
+            &["--points", "device", "--jobs", "2", "--timeout", "20"],
+        ]
+        .concat(),
+    );
+    run.expect_exit(0)?;
+    let state = state(&run)?;
+    let all = results(&state);
+    let n_of = |key: &str, value: &str| all.iter().filter(|result| result[key] == value).count();
+    let n_survived = n_of("verdict", "survived");
+    if n_survived + n_of("verdict", "detected") != all.len() || n_survived < all.len() / 2 {
+        return Err(format!("neither survived nor detected: {all:?}").into());
+    }
+    let numbers = all.iter().map(|result| result["number"].as_u64());
+    if !numbers.eq((1..).take(all.len()).map(Some)) {
+        return Err("results are not in the order of the points".into());
+    }
+    let n_start = n_of("phase", "boot");
+    if n_start == 0 || n_start == all.len() {
+        return Err(format!("{n_start} of {} points are of the start", all.len()).into());
+    }
+    let refused = all
+        .iter()
+        .find(|result| result["phase"] == "boot" && result["name"] == "all-ones at mmio-read");
+    let refused = refused.ok_or("a start without registers")?;
+    if !refused["detail"]
+        .to_string()
+        .contains("START_DEVICE of dut0 ended with 0xc0000182")
+    {
+        return Err(format!("the driver does not refuse: {refused}").into());
+    }
+    let text = fs::read_to_string(run.out().join("events.jsonl"))?;
+    let end: Value = serde_json::from_str(text.lines().last().ok_or("events")?)?;
+    let n_boots = end["boots"].as_u64().ok_or("a number of boots")?;
+    if n_boots >= u64::try_from(all.len())? {
+        return Err(format!("{n_boots} boots for {} points", all.len()).into());
     }
     Ok(())
 }

@@ -5,23 +5,36 @@ use std::sync::{Arc, Mutex};
 
 use qemu::console::{GuestEvent, GuestEventKind};
 
-use super::point::{Fault, Point, Points, device_faults};
+use super::point::{Fault, Hits, PHASE_OF_START, Point, Points, device_faults};
 use crate::event::{Event, Mode, Record};
 use crate::report::{ReportError, Reporter};
 
 /// A report face that keeps the points; clones share them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Collector(Arc<Mutex<Collected>>);
 
-#[derive(Default)]
 struct Collected {
+    hits: Hits,
     boot: Option<(String, Mode)>,
     case: Option<String>,
-    known: BTreeSet<Fault>,
+    /// What is known, apart for the start: a fault there is another than the same one under a case.
+    known: BTreeSet<(bool, Fault)>,
     points: Vec<Point>,
 }
 
 impl Collector {
+    /// Keeps these hits of each point of the device.
+    #[must_use]
+    pub fn new(hits: Hits) -> Self {
+        Self(Arc::new(Mutex::new(Collected {
+            hits,
+            boot: None,
+            case: None,
+            known: BTreeSet::new(),
+            points: Vec::new(),
+        })))
+    }
+
     /// The points so far of the kinds that are wanted: by kind, name and place, each once.
     pub fn points(&self, wanted: Points) -> Vec<Point> {
         let mut points = self
@@ -33,7 +46,8 @@ impl Collector {
             Fault::Call { .. } => wanted.calls,
             Fault::Device { .. } => wanted.device,
         });
-        points.sort_by(|one, other| one.fault.cmp(&other.fault));
+        let order = |point: &Point| (point.is_of_start(), point.fault.clone());
+        points.sort_by_cached_key(order);
         points
     }
 }
@@ -58,9 +72,11 @@ impl Collected {
             }
             Event::CaseStarted { id, .. } => self.case = Some(id.clone()),
             Event::FaultPoints { points, .. } => {
+                let phase = self.case.as_ref().map_or(PHASE_OF_START, |_| "running");
                 for passed in points {
-                    for fault in device_faults(&passed.point, passed.channel) {
-                        self.add(fault, "running".into());
+                    let hits = self.hits.of(passed.hits);
+                    for fault in device_faults(&passed.point, passed.channel, &hits) {
+                        self.add(fault, phase.into());
                     }
                 }
             }
@@ -89,14 +105,18 @@ impl Collected {
         let Some((profile, remapping)) = self.boot.clone() else {
             return;
         };
-        if self.known.insert(fault.clone()) {
-            self.points.push(Point {
-                fault,
-                phase,
-                profile,
-                remapping,
-                case: self.case.clone(),
-            });
+        let point = Point {
+            fault,
+            phase,
+            profile,
+            remapping,
+            case: self.case.clone(),
+        };
+        let is_new = self
+            .known
+            .insert((point.is_of_start(), point.fault.clone()));
+        if is_new {
+            self.points.push(point);
         }
     }
 }
@@ -115,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_call_site_is_kept_once_with_the_case_that_met_it_first() {
-        let mut collector = Collector::default();
+        let mut collector = Collector::new(Hits::First(1));
         let case = |id: &str| Event::CaseStarted {
             boot: 1,
             id: id.into(),

@@ -4,15 +4,16 @@
 //! (by the operation, or by refusing to start), or worked all the same; no oracle found anything but that report; a
 //! case that follows without a fault passes; the driver unloads and leaves nothing allocated.
 
-use contract::{CaseOutcome, Finding};
+use contract::CaseOutcome;
 use qemu::console::GuestEventKind;
 
-use super::super::worker::TrialCase;
+use super::point_log::PointLog;
 use super::trial::Trial;
 use crate::event::{BootEnding, Verdict, WalkVerdict};
 use crate::report::describe;
 
-/// The verdict and the reason; `None` where the boot was interrupted, so that nothing is known.
+/// The verdict on the point that was tried last, and the reason; `None` where the boot was interrupted, so that
+/// nothing is known.
 pub fn judge(trial: &Trial) -> Option<(WalkVerdict, String)> {
     let detail = trial.ending.detail.clone();
     let is_panic = |event: &GuestEventKind| matches!(event, GuestEventKind::Panic { .. });
@@ -27,6 +28,9 @@ pub fn judge(trial: &Trial) -> Option<(WalkVerdict, String)> {
         BootEnding::BugCheck => return Some((WalkVerdict::BugChecked, detail)),
         BootEnding::GuestHung | BootEnding::ProtocolBroken => {
             return Some((WalkVerdict::Hung, detail));
+        }
+        _ if trial.is_refused_by_qemu() => {
+            return Some((WalkVerdict::Detected, detail));
         }
         BootEnding::GuestFailed
         | BootEnding::EnvironmentMissing
@@ -59,18 +63,32 @@ fn judge_survivor(trial: &Trial) -> (WalkVerdict, String) {
         Some(Verdict::Broken { reason }) => return (WalkVerdict::Detected, reason.clone()),
         _ => {}
     }
-    if let Some(refusal) = trial.refusal()
-        && trial.cases.is_empty()
-    {
-        return (WalkVerdict::Survived, format!("refused: {refusal}"));
+    let point = trial.points.last();
+    if point.is_none_or(|point| point.cases.is_empty()) {
+        if let Some(refusal) = trial.refusal() {
+            return (WalkVerdict::Survived, format!("refused: {refusal}"));
+        }
+        if trial.has_no_device() {
+            let text = "no device was found, so the driver was not asked";
+            return (WalkVerdict::Survived, text.to_owned());
+        }
     }
-    judge_cases(trial)
+    let Some(point) = point else {
+        return (WalkVerdict::Hung, "the case did not begin".to_owned());
+    };
+    match judge_cases(point) {
+        // The device is not what the platform took it for, which no driver can mend and the case has noticed.
+        (WalkVerdict::Unusable, detail) if trial.is_of_enumeration => {
+            (WalkVerdict::Detected, detail)
+        }
+        judged => judged,
+    }
 }
 
 /// The driver was there, and the cases ran.
-fn judge_cases(trial: &Trial) -> (WalkVerdict, String) {
-    let [struck @ .., last] = &trial.cases[..] else {
-        let text = if trial.n_cases == 0 {
+pub fn judge_cases(point: &PointLog) -> (WalkVerdict, String) {
+    let [struck @ .., last] = &point.cases[..] else {
+        let text = if point.n_cases == 0 {
             return (WalkVerdict::Survived, "went on".to_owned());
         } else {
             "the case did not end".to_owned()
@@ -79,7 +97,7 @@ fn judge_cases(trial: &Trial) -> (WalkVerdict, String) {
     };
     let (mut verdict, mut how) = (WalkVerdict::Survived, "went on".to_owned());
     for case in struck {
-        match case_under_fault(case) {
+        match case.report() {
             Ok(Some(report)) => how = report,
             Ok(None) => {}
             Err(finding) => (verdict, how) = (WalkVerdict::Detected, finding),
@@ -96,27 +114,6 @@ fn judge_cases(trial: &Trial) -> (WalkVerdict, String) {
         }
         CaseOutcome::Passed | CaseOutcome::Skipped(_) => (verdict, how),
     }
-}
-
-/// How the driver reported the failure, or `None` where nothing failed.
-///
-/// # Errors
-/// A view disagreed otherwise than by the driver's own report.
-fn case_under_fault(case: &TrialCase) -> Result<Option<String>, String> {
-    let CaseOutcome::Failed(findings) = &case.outcome else {
-        return Ok(None);
-    };
-    let is_report = |finding: &Finding| {
-        let mut refusals = case.refusals.iter();
-        ["driver", "device"].contains(&finding.view)
-            && refusals.any(|refusal| finding.seen.contains(refusal.as_str()))
-    };
-    if let Some(other) = findings.iter().find(|finding| !is_report(finding)) {
-        return Err(other.to_string());
-    }
-    Ok(findings
-        .first()
-        .map(|finding| format!("reported: {}: {}", finding.what, finding.seen)))
 }
 
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use contract::Finding;
 use qemu::console::GuestEvent;
 
 use super::super::super::ending::Ending;
+use super::super::point_log::TrialCase;
 use super::*;
 use crate::event::FindingRecord;
 
@@ -35,14 +37,27 @@ fn case(findings: Vec<Finding>) -> TrialCase {
     }
 }
 
+/// A point whose cases were these.
+fn point(cases: Vec<TrialCase>) -> Vec<PointLog> {
+    vec![PointLog {
+        strikes: 0,
+        n_cases: 2,
+        cases,
+    }]
+}
+
 /// A trial in which the driver reports the failure and works afterwards.
 fn sound() -> Trial {
     Trial {
         ending: Ending::new(BootEnding::Clean, "done"),
         guest: guest(&[STRUCK, NO_LEAKS]),
-        cases: vec![case(vec![finding("driver", "NULL")]), case(Vec::new())],
-        n_cases: 2,
-        strikes: 0,
+        points: point(vec![
+            case(vec![finding("driver", "NULL")]),
+            case(Vec::new()),
+        ]),
+        strikes_of_start: 0,
+        is_of_start: false,
+        is_of_enumeration: false,
         early_findings: Vec::new(),
         unload: Some(Verdict::Passed),
         duration: Duration::ZERO,
@@ -70,7 +85,7 @@ fn reported_failure_and_a_case_that_passes_afterwards_is_survived() {
         "reported: AllocateCommonBuffer: NULL",
     );
     let went_on = Trial {
-        cases: vec![case(Vec::new()), case(Vec::new())],
+        points: point(vec![case(Vec::new()), case(Vec::new())]),
         ..sound()
     };
     check(&went_on, WalkVerdict::Survived, "went on");
@@ -80,14 +95,14 @@ fn reported_failure_and_a_case_that_passes_afterwards_is_survived() {
 fn failure_that_another_view_shows_is_detected() {
     for other in [finding("iommu", "NULL"), finding("driver", "byte 0xa2")] {
         let trial = Trial {
-            cases: vec![case(vec![other]), case(Vec::new())],
+            points: point(vec![case(vec![other]), case(Vec::new())]),
             ..sound()
         };
         check(&trial, WalkVerdict::Detected, "AllocateCommonBuffer");
     }
     let both = vec![finding("driver", "NULL"), finding("iommu", "1 page left")];
     let trial = Trial {
-        cases: vec![case(both), case(Vec::new())],
+        points: point(vec![case(both), case(Vec::new())]),
         ..sound()
     };
     check(&trial, WalkVerdict::Detected, "1 page left");
@@ -96,10 +111,42 @@ fn failure_that_another_view_shows_is_detected() {
 #[test]
 fn driver_that_does_not_work_afterwards_is_unusable() {
     let trial = Trial {
-        cases: vec![case(Vec::new()), case(vec![finding("driver", "NULL")])],
+        points: point(vec![
+            case(Vec::new()),
+            case(vec![finding("driver", "NULL")]),
+        ]),
         ..sound()
     };
     check(&trial, WalkVerdict::Unusable, "fails without a fault, too");
+}
+
+#[test]
+fn device_that_the_platform_knows_wrongly_does_not_speak_against_the_driver() {
+    let trial = Trial {
+        points: point(vec![
+            case(Vec::new()),
+            case(vec![finding("driver", "NULL")]),
+        ]),
+        is_of_enumeration: true,
+        ..sound()
+    };
+    check(&trial, WalkVerdict::Detected, "fails without a fault, too");
+    let none = Trial {
+        points: Vec::new(),
+        ..trial
+    };
+    check(&none, WalkVerdict::Survived, "no device was found");
+    let dead = Trial {
+        ending: Ending::new(BootEnding::QemuDied, "it died"),
+        is_of_start: true,
+        ..none
+    };
+    check(&dead, WalkVerdict::Broken, "it died");
+    let silent = Trial {
+        guest: Vec::new(),
+        ..dead
+    };
+    check(&silent, WalkVerdict::Detected, "it died");
 }
 
 #[test]
@@ -133,7 +180,7 @@ fn refusal_to_start_is_survived_unless_something_is_left() {
     let refused = r#"{"event":"pnp","device":"dut0","irp":"AddDevice","status":"0xc000009a"}"#;
     let trial = Trial {
         guest: guest(&[STRUCK, refused, NO_LEAKS]),
-        cases: Vec::new(),
+        points: Vec::new(),
         ..sound()
     };
     check(
@@ -147,7 +194,7 @@ fn refusal_to_start_is_survived_unless_something_is_left() {
     let no_driver = |leaks| Trial {
         ending: Ending::new(BootEnding::GuestFailed, "shut down unasked"),
         guest: guest(&[STRUCK, entry, leaks, goodbye]),
-        cases: Vec::new(),
+        points: Vec::new(),
         unload: None,
         ..sound()
     };
@@ -195,10 +242,8 @@ fn fault_that_does_not_strike_shows_nothing() {
         guest: guest(&[NO_LEAKS]),
         ..sound()
     };
-    let by_the_device = Trial {
-        strikes: 1,
-        ..trial.clone()
-    };
+    let mut by_the_device = trial.clone();
+    by_the_device.points[0].strikes = 1;
     check(&by_the_device, WalkVerdict::Survived, "reported");
     check(&trial, WalkVerdict::Missed, "not reached again");
 }

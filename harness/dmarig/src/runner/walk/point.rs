@@ -37,6 +37,8 @@ pub enum Fault {
         channel: Option<u32>,
         /// What happens there, as rule files write it.
         effect: String,
+        /// At which hit on that channel, from 1, since the rule was loaded.
+        hit: u64,
     },
 }
 
@@ -64,25 +66,62 @@ const EFFECTS: &[&str] = &[
     "\"hang\"",
 ];
 
-/// All that can go wrong at a point of the device.
-pub fn device_faults(point: &str, channel: Option<u32>) -> Vec<Fault> {
-    let faults = EFFECTS.iter().map(|effect| Fault::Device {
+/// All that can go wrong at these hits of a point of the device.
+pub fn device_faults(point: &str, channel: Option<u32>, hits: &[u64]) -> Vec<Fault> {
+    let fault = |effect: &str, hit| Fault::Device {
         point: point.to_owned(),
         channel,
-        effect: (*effect).to_owned(),
-    });
-    let can_be = |fault: &Fault| {
-        fault_injection::rule_file::parse(Path::new("a rule of the walk"), &fault.rule()).is_ok()
+        effect: effect.to_owned(),
+        hit,
     };
-    faults.filter(can_be).collect()
+    let can_be = |effect: &&&str| {
+        let rule = fault(effect, 1).rule();
+        fault_injection::rule_file::parse(Path::new("a rule of the walk"), &rule).is_ok()
+    };
+    let effects = EFFECTS.iter().filter(can_be);
+    effects
+        .flat_map(|effect| hits.iter().map(|hit| fault(effect, *hit)))
+        .collect()
 }
+
+/// Which hits of a point of the device fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hits {
+    /// The first so many.
+    First(u64),
+    /// All, or where there are more than [`Hits::ALL_MAX`] so many of them, evenly spread.
+    All,
+}
+
+impl Hits {
+    /// Most hits of one point.
+    pub const ALL_MAX: u64 = 64;
+
+    /// Those of a point that was passed `n_hits` times.
+    pub fn of(self, n_hits: u64) -> Vec<u64> {
+        match self {
+            Self::First(n) => (1..=n.min(n_hits)).collect(),
+            Self::All if n_hits <= Self::ALL_MAX => (1..=n_hits).collect(),
+            Self::All => {
+                let last = u128::from(n_hits - 1);
+                let steps = u128::from(Self::ALL_MAX - 1);
+                let hit = |step| 1 + u128::from(step) * last / steps;
+                let hits = (0..Self::ALL_MAX).map(hit);
+                hits.filter_map(|hit| u64::try_from(hit).ok()).collect()
+            }
+        }
+    }
+}
+
+/// The phase of a point that the device passed before the first case.
+pub const PHASE_OF_START: &str = "boot";
 
 /// A fault point of a golden run: what fails, and where it was met first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
     /// What is made to fail.
     pub fault: Fault,
-    /// What the guest asked of the driver just then, or `running`.
+    /// What the guest asked of the driver just then, `running`, or of the device [`PHASE_OF_START`].
     pub phase: String,
     /// The profile of the boot.
     pub profile: String,
@@ -90,6 +129,18 @@ pub struct Point {
     pub remapping: Mode,
     /// The case that ran; none before the first and after the last.
     pub case: Option<String>,
+}
+
+impl Point {
+    /// Whether its rule has to be there from before QEMU starts.
+    pub fn is_of_start(&self) -> bool {
+        matches!(self.fault, Fault::Device { .. }) && self.phase == PHASE_OF_START
+    }
+
+    /// Whether others can fail before and after it in the same boot: its rule is loaded for its case alone.
+    pub fn can_share_a_boot(&self) -> bool {
+        matches!(self.fault, Fault::Device { .. }) && !self.is_of_start() && self.case.is_some()
+    }
 }
 
 impl Fault {
@@ -109,14 +160,20 @@ impl Fault {
         }
     }
 
-    /// The call site.
+    /// The call site, or the channel and the hit.
     pub fn place(&self) -> String {
         match self {
             Self::Call { location, .. } => location.clone(),
-            Self::Device { channel, .. } => channel.map_or_else(
-                || "the function".to_owned(),
-                |channel| format!("channel {channel}"),
-            ),
+            Self::Device { channel, hit, .. } => {
+                let place = channel.map_or_else(
+                    || "the function".to_owned(),
+                    |channel| format!("channel {channel}"),
+                );
+                match hit {
+                    1 => place,
+                    hit => format!("{place} hit {hit}"),
+                }
+            }
         }
     }
 
@@ -140,12 +197,13 @@ impl Fault {
                 point,
                 channel,
                 effect,
+                hit,
             } => {
                 let condition = channel.map_or(String::new(), |channel| {
                     format!("match = {{ channel = {channel} }}\n")
                 });
                 format!(
-                    "[[rule]]\nname = \"{}\"\nevent = \"{point}\"\n{condition}times = 1\neffect = {effect}\n",
+                    "[[rule]]\nname = \"{}\"\nevent = \"{point}\"\n{condition}nth = {hit}\ntimes = 1\neffect = {effect}\n",
                     self.name()
                 )
             }
@@ -175,7 +233,7 @@ mod tests {
     #[test]
     fn faults_of_a_device_point_are_those_that_it_can_have() {
         let names = |point| -> Vec<String> {
-            let faults = device_faults(point, None);
+            let faults = device_faults(point, None, &[1]);
             faults.iter().map(Fault::name).collect()
         };
         let at_msix = names("msix");
@@ -185,7 +243,7 @@ mod tests {
         assert!(names("no-such-point").is_empty());
         let mut used: Vec<&str> = Vec::new();
         for point in fault_injection::Point::ALL {
-            for fault in device_faults(point.name(), None) {
+            for fault in device_faults(point.name(), None, &[1]) {
                 if let Fault::Device { effect, .. } = fault {
                     used.extend(EFFECTS.iter().find(|known| ***known == effect));
                 }
@@ -193,6 +251,29 @@ mod tests {
         }
         let unused = EFFECTS.iter().find(|effect| !used.contains(*effect));
         assert_eq!(unused, None, "an effect that no point can have");
+    }
+
+    #[test]
+    fn hits_are_the_first_or_spread_over_all() {
+        assert_eq!(Hits::First(1).of(5), [1]);
+        assert_eq!(Hits::First(3).of(2), [1, 2]);
+        assert_eq!(Hits::All.of(3), [1, 2, 3]);
+        let spread = Hits::All.of(1000);
+        assert_eq!(
+            (spread.len(), spread.first(), spread.last()),
+            (64, Some(&1), Some(&1000))
+        );
+        assert!(spread.is_sorted());
+        assert_eq!(Hits::All.of(u64::MAX).last(), Some(&u64::MAX));
+        assert!(Hits::All.of(0).is_empty());
+    }
+
+    #[test]
+    fn later_hit_is_in_the_rule_and_in_the_place() {
+        let faults = device_faults("dma-read", Some(1), &[7]);
+        let file = fault_injection::rule_file::parse(Path::new("x"), &faults[0].rule());
+        assert_eq!(file.expect("a rule file").rules[0].trigger.nth, 7);
+        assert_eq!(faults[0].place(), "channel 1 hit 7");
     }
 
     #[test]

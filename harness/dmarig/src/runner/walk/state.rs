@@ -10,7 +10,7 @@ use super::point::Point;
 use crate::event::WalkResult;
 
 /// Version of the file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Largest file that is read, in bytes.
 const STATE_MAX_BYTES: u64 = 64 << 20;
 
@@ -108,6 +108,14 @@ impl WalkState {
             });
         }
         Ok(state)
+    }
+
+    /// Adds a result; results stand in the order of their numbers.
+    pub fn add(&mut self, result: WalkResult) {
+        let at = self
+            .results
+            .partition_point(|known| known.number < result.number);
+        self.results.insert(at, result);
     }
 
     /// Writes it; a reader never sees half a file.

@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use contract::{Case, Profile, Remapping};
+use fault_injection::Point;
 use qemu::console::{GuestEvent, GuestEventKind};
 
 use super::super::boot::Boot;
 use super::super::ending::Ending;
 use super::super::journal::Journal;
+use super::super::machine::QEMU_REFUSES;
 use super::super::run::Plan;
 use super::super::signals::Signals;
-use super::super::worker::{Task, TrialCase, TrialLog};
-use crate::event::{Event, Record, Verdict};
+use super::super::worker::{Task, TrialPoint};
+use super::point_log::PointLog;
+use crate::event::{BootEnding, Event, Record, Verdict};
 use crate::faults::Faults;
 use crate::report::{ReportError, Reporter, Reports};
 use crate::run_folder::RunFolder;
@@ -39,12 +42,14 @@ pub struct Trial {
     pub ending: Ending,
     /// What the guest said.
     pub guest: Vec<GuestEventKind>,
-    /// The cases that ended.
-    pub cases: Vec<TrialCase>,
-    /// How many were to run.
-    pub n_cases: usize,
-    /// How often the device's rules have struck.
-    pub strikes: u64,
+    /// The points that were begun.
+    pub points: Vec<PointLog>,
+    /// How often rules that were there from before QEMU have struck where no case came to be run.
+    pub strikes_of_start: u64,
+    /// Whether the start of the boot is what was to fail.
+    pub is_of_start: bool,
+    /// Whether that was an access by which a platform gets to know a device. Nothing mends it before the next boot.
+    pub is_of_enumeration: bool,
     /// What the guest found before the first case.
     pub early_findings: Vec<String>,
     /// What was found when the driver had been unloaded, if it came so far.
@@ -69,12 +74,12 @@ impl Reporter for Recorder {
 }
 
 impl Bench<'_> {
-    /// Boots with the fault, runs the cases, says farewell.
+    /// Boots, lets point after point fail, says farewell. `faults` are there from before QEMU starts.
     pub fn run(
         &self,
         faults: &Faults,
         (profile, remapping): (&'static Profile, Remapping),
-        cases: Vec<&'static Case>,
+        points: Vec<TrialPoint>,
         (number, logs): (u32, &Path),
     ) -> Trial {
         let recorder = Recorder::default();
@@ -92,36 +97,45 @@ impl Bench<'_> {
             faults,
             may_refuse: true,
         };
-        let n_cases = cases.len();
-        let log = Arc::new(Mutex::new(TrialLog {
-            rules: faults.device_rules(),
-            ..TrialLog::default()
-        }));
-        let mut pending: VecDeque<&'static Case> = cases.iter().copied().collect();
-        let task = Task::Trial(cases, Arc::clone(&log));
+        let is_of_start = points.iter().any(|point| point.rules_of_start.is_some());
+        let cases = points.iter().flat_map(|point| point.cases.iter().copied());
+        let mut pending: VecDeque<&'static Case> = cases.collect();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let task = Task::Trial(points, Arc::clone(&log));
         let start = Instant::now();
         let outcome = boot.run_task(task, &mut pending, &mut journal);
         let events = recorder.0.lock().map(|events| events.clone());
-        let log = log.lock().map(|log| log.clone()).unwrap_or_default();
+        let rules = faults.rules.plan.rules.iter();
+        let is_of_enumeration = rules.clone().any(|rule| is_of_enumeration(rule.event));
+        let seen = rules.flat_map(|rule| journal.fault_rule(&rule.name));
         Trial {
-            cases: log.cases,
-            strikes: log.strikes,
-            n_cases,
+            points: log.lock().map(|log| log.clone()).unwrap_or_default(),
+            strikes_of_start: seen.map(|(_, rule)| rule.fired).sum(),
+            is_of_start,
+            is_of_enumeration,
             duration: start.elapsed(),
             ..Trial::seen(outcome.ending, &events.unwrap_or_default())
         }
     }
 }
 
+const fn is_of_enumeration(point: Point) -> bool {
+    matches!(
+        point,
+        Point::ConfigRead | Point::ConfigWrite | Point::Link | Point::Reset
+    )
+}
+
 impl Trial {
-    /// Without cases and time.
+    /// Without points and time.
     fn seen(ending: Ending, events: &[Event]) -> Self {
         let mut seen = Self {
             ending,
             guest: Vec::new(),
-            cases: Vec::new(),
-            n_cases: 0,
-            strikes: 0,
+            points: Vec::new(),
+            strikes_of_start: 0,
+            is_of_start: false,
+            is_of_enumeration: false,
             early_findings: Vec::new(),
             unload: None,
             duration: Duration::ZERO,
@@ -146,10 +160,29 @@ impl Trial {
         seen
     }
 
-    /// Whether the fault struck.
+    /// Whether the fault of the last point struck.
     pub fn has_struck(&self) -> bool {
         let is_failure = |event| matches!(event, &GuestEventKind::CallFailed { .. });
-        self.strikes > 0 || self.guest.iter().any(is_failure)
+        let by_the_device = self.points.last().map_or(0, |point| point.strikes);
+        by_the_device + self.strikes_of_start > 0 || self.guest.iter().any(is_failure)
+    }
+
+    /// Whether QEMU did not take the device whose start went wrong: it ended, or did not come to run the guest.
+    pub fn is_refused_by_qemu(&self) -> bool {
+        let is_gone = match self.ending.how {
+            BootEnding::EnvironmentMissing => self.ending.detail.starts_with(QEMU_REFUSES),
+            BootEnding::QemuDied => true,
+            _ => false,
+        };
+        self.is_of_start && is_gone && self.guest.is_empty()
+    }
+
+    /// Whether the guest found no device under test.
+    pub fn has_no_device(&self) -> bool {
+        !self.guest.iter().any(|event| match event {
+            GuestEventKind::Pnp { device, .. } => device.starts_with("dut"),
+            _ => false,
+        })
     }
 
     /// What the driver answered in place of starting, if it refused.

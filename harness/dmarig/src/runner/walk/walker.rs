@@ -1,23 +1,27 @@
-//! [`Walk`]: goes through the points that are open, one boot each.
+//! [`Walk`]: gives the points that are open to its jobs, and keeps and tells what comes of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU32;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use contract::{Case, Profile, Remapping};
-use fault_injection::rule_file;
+use contract::Profile;
 
 use super::super::journal::{Journal, milliseconds};
+use super::super::pin::allowed_cpus;
 use super::super::run::Plan;
 use super::super::signals::Signals;
-use super::judge::judge;
+use super::job::{Job, Tried, setting};
 use super::point::Point;
+use super::queue::{Numbered, Queue};
+use super::settle::settle;
 use super::state::{WalkError, WalkState};
-use super::trial::Bench;
-use crate::event::{CaseResult, Event, Mode, Verdict, WalkResult, WalkSums, WalkVerdict};
+use super::telling::Telling;
+use crate::event::{Event, WalkResult, WalkSums, WalkVerdict};
 use crate::exit_code::Exit;
-use crate::faults::Faults;
 use crate::run_folder::RunFolder;
 use crate::symbols::Symbols;
 
@@ -31,7 +35,7 @@ pub struct Walk<'a> {
     pub signals: &'a Signals,
     /// Who is told.
     pub journal: &'a mut Journal,
-    /// What is known, and to be written after each point.
+    /// What is known, and to be written after each boot.
     pub state: WalkState,
     /// Where the state and the rule files lie.
     pub out: PathBuf,
@@ -39,13 +43,15 @@ pub struct Walk<'a> {
     pub suite: &'a str,
 }
 
-/// How far a walk may go.
+/// How far a walk may go, and how fast.
 #[derive(Clone, Copy, Debug)]
 pub struct WalkEnd {
     /// Most points.
     pub limit: usize,
-    /// Time after which no further point is begun.
+    /// Time after which no further boot is begun.
     pub max_time: Duration,
+    /// How many boots there may be at a time.
+    pub jobs: usize,
 }
 
 impl Walk<'_> {
@@ -58,51 +64,113 @@ impl Walk<'_> {
             n_points: self.state.points.len(),
             n_known: self.state.results.len(),
         });
-        let known = self.state.results.clone();
-        for result in &known {
-            self.tell(result);
-        }
-        let start = Instant::now();
-        for (number, point) in self.state.open_points().into_iter().take(end.limit) {
-            if self.signals.exit().is_some() || start.elapsed() >= end.max_time {
-                break;
-            }
-            let Some(result) = self.try_point(number, &point)? else {
-                break;
-            };
-            self.tell(&result);
-            self.state.results.push(result);
-            self.state.write(&self.out)?;
-        }
+        let mut open = self.state.open_points();
+        open.truncate(end.limit);
+        let mut telling = Telling::new(&self.state.results, &open);
+        telling.tell(self.journal, &self.state.results);
+        let queue = Queue::new(open);
+        let done = self.try_all(&queue, end, &mut telling);
+        telling.tell_rest(self.journal, &self.state.results);
+        done?;
         let sums = self.sums();
         let exit = self.exit(&sums);
         self.journal.tell(Event::WalkEnded(sums));
         Ok(exit)
     }
 
-    /// One point; `None` where the boot was interrupted.
-    fn try_point(&mut self, number: usize, point: &Point) -> Result<Option<WalkResult>, WalkError> {
-        let (profile, remapping, cases) = self.setting(point);
-        let text = self.rule_text(point);
-        let rules = rule_file::parse_all(Path::new("the walk's rule"), &text).unwrap_or_default();
-        let faults = Faults {
-            watch_calls: point.fault.rva().is_some(),
-            record_points: false,
-            rules,
-            text: text.clone(),
-        };
-        let logs = self.out.join(format!("point-{number:03}"));
-        let bench = Bench {
-            plan: self.plan,
+    /// Lets the jobs boot, and takes what they have seen as it comes.
+    fn try_all(
+        &mut self,
+        queue: &Queue,
+        end: WalkEnd,
+        telling: &mut Telling,
+    ) -> Result<(), WalkError> {
+        let start = Instant::now();
+        let first_boot = self.journal.summary().boots + 1;
+        let out = self.out.clone();
+        let job = Job {
+            out: &out,
             folder: self.folder,
             signals: self.signals,
+            next_boot: &AtomicU32::new(first_boot),
+            queue,
         };
-        let boot = self.journal.next_boot();
-        let trial = bench.run(&faults, (profile, remapping), cases, (boot, &logs));
-        let Some((verdict, detail)) = judge(&trial) else {
-            return Ok(None);
+        thread::scope(|scope| {
+            let (sender, receiver) = mpsc::channel();
+            for cpu in cpus(self.plan.cpu, end.jobs) {
+                let plan = Plan {
+                    cpu,
+                    ..self.plan.clone()
+                };
+                let (job, sender) = (&job, sender.clone());
+                scope.spawn(move || job.work(&plan, &sender));
+            }
+            drop(sender);
+            let mut written = Ok(());
+            for tried in receiver {
+                self.journal.next_boot();
+                let known = match &written {
+                    Ok(()) => self.take(tried, queue),
+                    Err(_) => {
+                        queue.done(Vec::new(), Vec::new());
+                        Ok(())
+                    }
+                };
+                written = written.and(known);
+                telling.tell(self.journal, &self.state.results);
+                let is_over = written.is_err()
+                    || self.signals.exit().is_some()
+                    || start.elapsed() >= end.max_time;
+                if is_over {
+                    queue.close();
+                }
+            }
+            written
+        })
+    }
+
+    /// What a boot has shown: results go into the state, the rest back into the queue.
+    fn take(&mut self, tried: Tried, queue: &Queue) -> Result<(), WalkError> {
+        let Tried { batch, trial, logs } = tried;
+        let points = batch.0;
+        let Some(settled) = settle(points.len(), &trial) else {
+            queue.done(Vec::new(), Vec::new());
+            return Ok(());
         };
-        let mut result = WalkResult {
+        let pick = |at: &Vec<usize>| -> Vec<Numbered> {
+            at.iter()
+                .filter_map(|at| points.get(*at).cloned())
+                .collect()
+        };
+        queue.done(pick(&settled.alone), pick(&settled.again));
+        let duration = trial.duration / u32::try_from(points.len()).unwrap_or(1);
+        let mut is_bad = false;
+        for (at, verdict, detail) in settled.results {
+            let (number, point) = &points[at];
+            let mut result = self.result(*number, point, verdict, detail, duration);
+            if result.is_bad() {
+                is_bad = true;
+                result.rule_file = Some(self.keep_rule(point, &result)?);
+            }
+            self.state.add(result);
+        }
+        if !is_bad {
+            // What a good boot has logged is of no use; that it cannot be removed harms nobody.
+            let _ = fs::remove_dir_all(&logs);
+        }
+        self.state.write(&self.out)
+    }
+
+    fn result(
+        &self,
+        number: usize,
+        point: &Point,
+        verdict: WalkVerdict,
+        detail: String,
+        duration: Duration,
+    ) -> WalkResult {
+        let profile = setting(self.plan, point).0;
+        WalkResult {
             number,
             kind: point.fault.kind().to_owned(),
             name: point.fault.name(),
@@ -114,52 +182,13 @@ impl Walk<'_> {
             remapping: point.remapping,
             verdict,
             detail,
-            duration_ms: milliseconds(trial.duration),
+            duration_ms: milliseconds(duration),
             rule_file: None,
-        };
-        if result.is_bad() {
-            result.rule_file = Some(self.keep_rule(point, &result, &text)?);
-        } else {
-            // What a good boot has logged is of no use; that it cannot be removed harms nobody.
-            let _ = fs::remove_dir_all(&logs);
         }
-        Ok(Some(result))
-    }
-
-    /// The boot that a point needs, and what runs in it: the case that met the point, and once more without a
-    /// fault. A point outside of cases has the first case of its boot, and then one that wants nothing of the boot.
-    fn setting(&self, point: &Point) -> (&'static Profile, Remapping, Vec<&'static Case>) {
-        let remapping = match point.remapping {
-            Mode::On => Remapping::On,
-            Mode::Off => Remapping::Off,
-        };
-        let here = self.plan.cases_in(remapping);
-        let met = here
-            .iter()
-            .find(|case| point.case.as_deref() == Some(case.id));
-        let first = here.iter().find(|case| case.profile.name == point.profile);
-        let profile = met
-            .or(first)
-            .map_or(&contract::DEFAULT_PROFILE, |case| case.profile);
-        let cases = match (met, first) {
-            (Some(case), _) => vec![*case, *case],
-            (None, Some(first)) => vec![*first, later_case(&here, first)],
-            (None, None) => Vec::new(),
-        };
-        (profile, remapping, cases)
-    }
-
-    fn rule_text(&self, point: &Point) -> String {
-        point.fault.rule()
     }
 
     /// Keeps the rule of a bad point, with how to do it again.
-    fn keep_rule(
-        &self,
-        point: &Point,
-        result: &WalkResult,
-        text: &str,
-    ) -> Result<String, WalkError> {
+    fn keep_rule(&self, point: &Point, result: &WalkResult) -> Result<String, WalkError> {
         let name = format!("{:03}-{}.toml", result.number, point.fault.file_stem());
         let path = self.out.join(name);
         let filter = point
@@ -174,7 +203,7 @@ impl Walk<'_> {
             point.remapping.name(),
             path.display()
         );
-        fs::write(&path, head + text).map_err(|source| WalkError::Write {
+        fs::write(&path, head + &point.fault.rule()).map_err(|source| WalkError::Write {
             path: path.clone(),
             source,
         })?;
@@ -184,31 +213,6 @@ impl Walk<'_> {
     fn symbol(&self, point: &Point, profile: &Profile) -> Option<String> {
         let driver = self.plan.artifacts.driver(profile.driver).ok()?;
         Symbols::beside(driver).name(point.fault.rva()?)
-    }
-
-    /// Tells of a point, and counts it as a check.
-    fn tell(&mut self, result: &WalkResult) {
-        self.journal.tell(Event::WalkPoint(result.clone()));
-        let at = result.symbol.as_ref().unwrap_or(&result.place);
-        let verdict = if result.is_bad() {
-            Verdict::Broken {
-                reason: format!("{}: {}", result.verdict.name(), result.detail),
-            }
-        } else {
-            Verdict::Passed
-        };
-        let boot = self.journal.summary().boots;
-        self.journal.case_ended(CaseResult {
-            boot,
-            id: format!("WALK/{}@{}", result.name, result.place),
-            rule: "WALK".into(),
-            title: format!("{} {} fails at {at}", result.kind, result.name),
-            remapping: result.remapping,
-            verdict,
-            duration_ms: Duration::from_millis(result.duration_ms).as_secs_f64() * 1000.0,
-            observations: vec![result.detail.clone()],
-            buffer_history: None,
-        });
     }
 
     fn sums(&self) -> WalkSums {
@@ -239,11 +243,9 @@ impl Walk<'_> {
     }
 }
 
-/// A case with the same driver that wants no programs of its boot: one that lost them cannot show that the driver
-/// works.
-fn later_case(here: &VecDeque<&'static Case>, first: &'static Case) -> &'static Case {
-    let is_plain = |case: &&&'static Case| {
-        case.profile.programs.is_empty() && case.profile.driver == first.profile.driver
-    };
-    here.iter().find(is_plain).copied().unwrap_or(first)
+/// A CPU for each job, counted down from the one that a run would take; none where nothing is to be pinned.
+fn cpus(last: Option<usize>, jobs: usize) -> Vec<Option<usize>> {
+    let allowed = last.map_or_else(Vec::new, |_| allowed_cpus());
+    let cpu = |job: usize| allowed.iter().rev().cycle().nth(job).copied();
+    (0..jobs.max(1)).map(cpu).collect()
 }
