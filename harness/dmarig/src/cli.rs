@@ -182,6 +182,10 @@ pub struct RigArgs {
     #[arg(long)]
     pub no_pin: bool,
 
+    /// Do not lock the device process into its sandbox (docs/security.md), for trusted guests only
+    #[arg(long)]
+    pub no_sandbox: bool,
+
     /// Print the event stream (JSON lines) instead of text for people
     #[arg(long)]
     pub json: bool,

@@ -201,6 +201,7 @@ fn plan(wanted: Wanted<'_>) -> Result<(Plan, Option<String>), PrepareError> {
         qemu,
         accel,
         cpu: if rig.no_pin { None } else { choose_cpu() },
+        sandbox: !rig.no_sandbox,
         timeout: rig.timeout,
         program: env::current_exe().map_err(PrepareError::Program)?,
         out: wanted.out.to_owned(),

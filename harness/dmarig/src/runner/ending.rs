@@ -1,10 +1,12 @@
 //! [`Ending`]: why a boot is over, put together from exit statuses and the guest's last words.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use contract::Stop;
 use qemu::console::{GuestEventKind, GuestExit};
 use qemu::process::{StderrRecord, describe_exit};
+use rustix::process::Signal;
 
 use crate::event::BootEnding;
 
@@ -149,11 +151,22 @@ impl Ending {
         Self::new(
             BootEnding::DeviceDied,
             format!(
-                "the device process ended by itself with {}{}",
+                "the device process ended by itself with {}{}{}",
                 describe_exit(status),
+                mend_of(status),
                 quote(stderr)
             ),
         )
+    }
+}
+
+/// What to do about an exit of the device process, as a part of a message.
+fn mend_of(status: ExitStatus) -> &'static str {
+    if status.signal() == Some(Signal::SYS.as_raw()) {
+        ": its sandbox does not know a system call that it made\n  \
+         help: --no-sandbox runs without, for trusted guests only; please report the call (docs/security.md)"
+    } else {
+        ""
     }
 }
 
@@ -227,6 +240,21 @@ mod tests {
         let ending = Ending::from_qemu_exit(ExitStatus::from_raw(6), words.as_ref(), &stderr);
         assert_eq!(ending.how, BootEnding::QemuDied);
         assert!(ending.detail.contains("signal 6") && ending.detail.contains("DMA mapping"));
+    }
+
+    #[test]
+    fn an_end_by_the_sandbox_is_told_with_its_mend() {
+        let detail = |raw| {
+            let status = ExitStatus::from_raw(raw);
+            Ending::from_device_exit(status, &StderrRecord::default()).detail
+        };
+        assert_eq!(
+            detail(31),
+            "the device process ended by itself with signal 31: its sandbox does not know a system call \
+             that it made\n  help: --no-sandbox runs without, for trusted guests only; please report the \
+             call (docs/security.md)"
+        );
+        assert!(!detail(9).contains("sandbox"));
     }
 
     #[test]

@@ -282,6 +282,9 @@ fn start_device(plan: &Plan, sockets: &Sockets, logs: &Path) -> Result<ChildProc
     for device in &plan.devices {
         arguments.extend(option("--device", &device.file));
     }
+    if !plan.sandbox {
+        arguments.push("--no-sandbox".into());
+    }
     if plan.record {
         arguments.extend(option("--record", &logs.join(recording::FOLDER)));
     }

@@ -40,6 +40,8 @@ pub struct Plan {
     pub accel: Accel,
     /// CPU that QEMU and the device process share.
     pub cpu: Option<usize>,
+    /// Whether the device process locks itself in.
+    pub sandbox: bool,
     /// Longest wait for the driver, and for one case.
     pub timeout: Duration,
     /// This program, which starts its children on a tether.
