@@ -200,9 +200,9 @@ methods! {
         /// Where the root table lies: an address in what the platform maps for the function.
         #[serde(with = "guest_phys")]
         root: GuestPhysAddr,
-        /// What the unit can do.
-        #[serde(default)]
-        settings: IommuSettings,
+        /// What the unit can do; left out, as the device file says, or else as the default has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<IommuSettings>,
     } => "iommu.enable" -> response::Empty;
 
     /// Takes the remapping unit away.

@@ -12,6 +12,7 @@ use crate::section::capabilities::Capabilities;
 use crate::section::dma::Dma;
 use crate::section::identity::Identity;
 use crate::section::interrupts::Interrupts;
+use crate::section::iommu::Iommu;
 use crate::section::pcie::Pcie;
 use crate::section::power::Power;
 use crate::section::register::Register;
@@ -36,6 +37,9 @@ pub struct DeviceDescription {
     pub capabilities: Capabilities,
     /// What the device can do on the bus.
     pub dma: Dma,
+    /// A remapping unit of the device's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iommu: Option<Iommu>,
     /// Registers; none here means the DMA engine with its own.
     #[serde(rename = "register", skip_serializing_if = "Vec::is_empty")]
     pub registers: Vec<Register>,
@@ -62,13 +66,13 @@ impl DeviceDescription {
         self.pcie.check(&root.key("pcie"), problems);
         self.capabilities.check(&root.key("capabilities"), problems);
         self.dma.check(&root.key("dma"), problems);
-        self.check_behavior(problems);
+        self.check_windows(problems);
         if problems.is_empty() {
             self.check_function(problems);
         }
     }
 
-    fn check_behavior(&self, problems: &mut Problems) {
+    fn check_windows(&self, problems: &mut Problems) {
         let bars = self.bar_definitions();
         let windows = bars.iter().map(|bar| Window {
             bar: bar.index,
@@ -90,13 +94,21 @@ impl DeviceDescription {
         let bars = self.effective_bars();
         let mappable = bars.iter().filter(|bar| bar.mappable);
         let mappable: Vec<_> = mappable.map(|bar| bar.index).collect();
+        let windows: Vec<_> = windows.collect();
+        let reserved = reserved.as_ref().map_or(&[][..], <[_; 2]>::as_slice);
+        if let Some(iommu) = &self.iommu {
+            let at = KeyPath::root().key("iommu");
+            iommu.check(&at, &windows, reserved, &mappable, problems);
+        }
+        let unit = self.iommu.as_ref().and_then(Iommu::window);
+        let reserved: Vec<_> = reserved.iter().copied().chain(unit).collect();
         let vectors = [self.interrupts.msi_vectors, self.interrupts.msix_vectors];
         let behavior = Behavior {
             registers: &self.registers,
             actions: &self.actions,
             rings: &self.rings,
-            bars: &windows.collect::<Vec<_>>(),
-            reserved: reserved.as_ref().map_or(&[], <[_; 2]>::as_slice),
+            bars: &windows,
+            reserved: &reserved,
             mappable: &mappable,
             vector_count: vectors.into_iter().max().unwrap_or(0),
         };

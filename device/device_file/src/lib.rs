@@ -31,6 +31,7 @@ pub use section::dma::{
 };
 pub use section::identity::Identity;
 pub use section::interrupts::{Interrupts, Pin};
+pub use section::iommu::{Iommu, IommuInvalidation, LargePage};
 pub use section::pcie::{Pcie, PcieKind};
 pub use section::power::Power;
 pub use section::register::{Counts, Field, Register, RegisterAccess};

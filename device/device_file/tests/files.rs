@@ -143,6 +143,86 @@ fn wrong_functions_are_refused_where_the_key_stands() {
 }
 
 #[test]
+fn remapping_unit_that_cannot_be_is_refused_where_the_key_stands() {
+    for (keys, expected) in [
+        (
+            "requester = \"1:0.0\"",
+            "line 2, column 13: iommu.requester is \"1:0.0\", which is no function\nhelp: bus, device",
+        ),
+        (
+            "host_address_width = 35",
+            "line 2, column 22: iommu.host_address_width is 35, but must be 36 to 52",
+        ),
+        (
+            "guest_address_width = 49",
+            "line 2, column 23: iommu.guest_address_width is 49, but must be 30 to 48",
+        ),
+        (
+            "iotlb_entries = 3",
+            "line 2, column 17: iommu.iotlb_entries is 3\nhelp: 0 for none",
+        ),
+        (
+            "fault_records = 0",
+            "line 2, column 17: iommu.fault_records is 0, but must be 1 to 256",
+        ),
+        (
+            "levels = [5]",
+            "line 2, column 10: iommu.levels is [5]\nhelp: [3]",
+        ),
+        (
+            "levels = [3]",
+            "line 2, column 10: iommu.levels is [3]: 3 levels are 39 bits\nhelp: 4 levels",
+        ),
+        (
+            "invalidation_ticks = 3",
+            "line 2, column 22: iommu.invalidation_ticks means nothing",
+        ),
+        (
+            "register_offset = 0x1000",
+            "line 2, column 19: iommu.register_offset means nothing without register_bar",
+        ),
+        (
+            "register_bar = 4",
+            "line 2, column 16: iommu.register_bar is 4, and there is no such BAR",
+        ),
+        (
+            "register_bar = 0\nregister_offset = 0x10",
+            "line 3, column 19: iommu.register_offset is 0x10\nhelp: a multiple of 0x1000",
+        ),
+        (
+            "register_bar = 0\nregister_offset = 0xf000\nfault_records = 256",
+            "line 3, column 19: iommu.register_offset is 0xf000: 0x2000 bytes do not fit into BAR 0",
+        ),
+        (
+            "register_bar = 2",
+            "line 1, column 1: iommu.register_offset is 0x0: 0x1000 bytes there overlap the MSI-X",
+        ),
+        (
+            "large_pages = [\"4M\"]",
+            "line 2, column 16: unknown variant `4M`",
+        ),
+    ] {
+        let error = refused(&format!("[iommu]\n{keys}\n"));
+        assert!(error.contains(expected), "{keys}\n{error}");
+    }
+    let board = "[[register]]\nname = \"A\"\noffset = 0x8010\n[iommu]\nregister_bar = 0\n\
+                 register_offset = 0x8000\n";
+    let error = refused(board);
+    assert!(
+        error.contains("line 3, column 10: register[0].offset"),
+        "{error}"
+    );
+}
+
+#[test]
+fn remapping_unit_is_there_only_where_the_file_tells_of_it() {
+    assert_eq!(accepted("").iommu, None);
+    let iommu = accepted("[iommu]\n").iommu.expect("a section");
+    assert_eq!(iommu.unit_config(), iommu::vtd::UnitConfig::default());
+    assert_eq!(iommu.requester().map(|who| who.raw()), Some(0));
+}
+
+#[test]
 fn vectors_of_the_built_in_device_find_room() {
     for (vectors, bar_size, pba_offset) in [
         (1, 0x2000, 0x1000),

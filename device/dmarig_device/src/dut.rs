@@ -3,11 +3,13 @@
 //! Register accesses go to the endpoint, which only notes the work; [`Dut::work`] lets it do it, a slice
 //! at a time, over a bus made of mapping table, guest memory and the connection. Nothing here waits.
 
+mod built_in_unit;
 mod bus;
 mod control_change;
 mod coverage;
 mod faults;
 mod iommu_calls;
+mod iommu_records;
 mod lifecycle;
 mod mappings_view;
 mod memory;
@@ -46,6 +48,7 @@ use crate::host_request;
 use crate::ledger::{DeclareError, IovaRange, Ledger, LiveReference, Requester};
 use crate::model::standard_endpoint;
 use crate::pci_front::PciFront;
+use built_in_unit::BuiltInUnit;
 use bus::Bus;
 use control_change::ControlChange;
 use faults::Faults;
@@ -65,6 +68,7 @@ pub struct Dut {
     endpoint: Box<dyn Endpoint>,
     coverage: Coverage,
     memory: DutMemory,
+    built_in_unit: Option<BuiltInUnit>,
     messages: Messages,
     ledger: Ledger,
     /// The endpoint's own sabotage; stale mappings are `memory`'s.
@@ -97,19 +101,22 @@ impl Dut {
         endpoint: Box<dyn Endpoint>,
     ) -> Result<Self, SharedMemoryError> {
         let front = PciFront::dut(description)?;
-        Ok(Self {
+        let mut dut = Self {
             name: FunctionName::DUT0,
             faults: Faults::new(endpoint.channel_count(), description.dma.boundary, &front),
             front,
             coverage: Coverage::new(&endpoint.register_map()),
             endpoint,
             memory: DutMemory::default(),
+            built_in_unit: description.iommu.as_ref().map(BuiltInUnit::new),
             messages: Messages::new(message_dma),
             ledger: Ledger::default(),
             sabotage: None,
             finished: Vec::new(),
             now: Tick::ZERO,
-        })
+        };
+        dut.renew_built_in_unit();
+        Ok(dut)
     }
 
     /// The same under another name than `dut0`.
@@ -378,7 +385,10 @@ impl Dut {
     /// Makes a write of the guest.
     fn make_write(&mut self, region: RegionIndex, offset: u64, data: &[u8]) -> Result<(), Errno> {
         if let Some(bar) = self.front.endpoint_bar(region, offset) {
-            self.endpoint.write(bar, offset, data, self.moment());
+            match self.unit_register(bar, offset) {
+                Some(at) => self.write_unit_registers(at, data),
+                None => self.endpoint.write(bar, offset, data, self.moment()),
+            }
             self.follow_pin();
             return Ok(());
         }
@@ -437,7 +447,10 @@ impl DeviceModel for Dut {
             .tape_mut()
             .note(|| on_tape::region_read(region, offset, data.len()));
         let outcome = if let Some(bar) = self.front.endpoint_bar(region, offset) {
-            self.endpoint.read(bar, offset, data, self.moment());
+            match self.unit_register(bar, offset) {
+                Some(at) => self.read_unit_registers(at, data),
+                None => self.endpoint.read(bar, offset, data, self.moment()),
+            }
             self.cover(region, offset, Direction::Read, data);
             Ok(())
         } else {
@@ -516,6 +529,8 @@ impl DeviceModel for Dut {
         self.faults.stop(true);
         self.take_events();
         self.memory.clear();
+        // It belonged to that machine.
+        self.renew_built_in_unit();
         self.front.disconnect();
         self.follow_config();
     }

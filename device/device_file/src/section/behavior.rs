@@ -225,11 +225,11 @@ impl Behavior<'_> {
 }
 
 impl Window {
-    fn end(&self) -> u128 {
+    pub(crate) fn end(&self) -> u128 {
         u128::from(self.start) + u128::from(self.len_bytes)
     }
 
-    fn overlaps(&self, other: &Self) -> bool {
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.bar == other.bar
             && u128::from(self.start) < other.end()
             && u128::from(other.start) < self.end()

@@ -8,6 +8,7 @@ pub(crate) mod capabilities;
 pub(crate) mod dma;
 pub(crate) mod identity;
 pub(crate) mod interrupts;
+pub(crate) mod iommu;
 pub(crate) mod pcie;
 pub(crate) mod power;
 pub(crate) mod register;

@@ -9,6 +9,7 @@ use endpoint::{BusFault, ChannelId, Direction, DmaBus, SubmitError, Ticket};
 use recording::log::{Event, SubmitFailure};
 use vfio_user::Connection;
 
+use super::iommu_records;
 use super::memory::DutMemory;
 use super::messages::{Messages, Payload};
 use crate::ledger::{IovaRange, Ledger, Requester};
@@ -54,6 +55,16 @@ impl Bus<'_> {
         if reached > 0 {
             self.judge(iova, reached, direction);
         }
+        if outcome.is_err() {
+            self.note_remapping_fault();
+        }
+    }
+
+    /// Adds what the device's own remapping unit has refused to the trace.
+    fn note_remapping_fault(&mut self) {
+        if let Some((fault, fate)) = self.memory.take_remapping_fault() {
+            self.ledger.note(|| iommu_records::fault(&fault, fate));
+        }
     }
 
     fn submit(&mut self, iova: Iova, payload: &Payload<'_>) -> Result<Ticket, SubmitError> {
@@ -62,10 +73,10 @@ impl Bus<'_> {
             Payload::Write { .. } => (Direction::Write, AccessDirection::Write),
         };
         let len_bytes = u64::try_from(payload.len()).unwrap_or(u64::MAX);
-        let target = self
-            .memory
-            .message_target(iova, len_bytes, direction)
-            .ok_or(SubmitError::Unavailable)?;
+        let Some(target) = self.memory.message_target(iova, len_bytes, direction) else {
+            self.note_remapping_fault();
+            return Err(SubmitError::Unavailable);
+        };
         let connection = self.connection.as_deref_mut();
         let tape = self.memory.tape_mut();
         let submitted = match tape.player() {

@@ -13,7 +13,7 @@ impl Dut {
         &self.coverage
     }
 
-    /// Notes an access, if it is the endpoint's.
+    /// Notes an access, if it is the endpoint's; the remapping unit's registers are not.
     pub(super) fn cover(
         &mut self,
         region: RegionIndex,
@@ -21,7 +21,9 @@ impl Dut {
         direction: Direction,
         data: &[u8],
     ) {
-        if let Some(bar) = self.front.endpoint_bar(region, offset) {
+        if let Some(bar) = self.front.endpoint_bar(region, offset)
+            && self.unit_register(bar, offset).is_none()
+        {
             self.coverage.note(Access {
                 bar,
                 offset,

@@ -1,17 +1,18 @@
 //! What the control socket does with the DUT's own remapping unit.
 
-use control_api::iommu::{IommuFault, IommuInvalidation, IommuOrder, IommuSettings};
+use control_api::iommu::{IommuInvalidation, IommuOrder, IommuSettings};
 use control_api::request::IommuEnable;
 use control_api::response::{IommuFaults, IommuPending};
-use iommu::Access;
 use iommu::vtd::{
-    ConfigError, FaultRecord, Invalidation, InvalidationError, InvalidationMode, RemappingUnit,
-    UnitConfig,
+    ConfigError, Invalidation, InvalidationError, InvalidationMode, RemappingUnit, UnitConfig,
 };
+use recording::trace::{RemappingRecord, TraceRecord};
 use thiserror::Error;
 
 use super::Dut;
+use super::built_in_unit::BuiltInUnit;
 use super::control_change::ControlChange;
+use super::iommu_records;
 use super::remapping::Remapping;
 
 /// Why a call did nothing.
@@ -29,19 +30,27 @@ pub(crate) enum IommuCallError {
 }
 
 impl Dut {
-    /// Puts a remapping unit in front of the platform's mappings.
+    /// Puts a remapping unit in front of the platform's mappings: with the settings asked for, else with
+    /// those of the device file, else with the default.
     pub(crate) fn enable_iommu(&mut self, ask: &IommuEnable) -> Result<(), IommuCallError> {
-        let unit = RemappingUnit::try_new(config(&ask.settings), ask.root)?;
+        let built_in = self.built_in_unit.as_ref().map(BuiltInUnit::config);
+        let asked = ask.settings.as_ref().map(config);
+        let mut remapping =
+            Remapping::try_new(asked.or(built_in).unwrap_or_default(), ask.requester)?;
         self.note_change(|| ControlChange::EnableIommu(ask.clone()));
-        let remapping = Remapping::new(unit, ask.requester);
+        remapping.registers_mut().enable(ask.root);
         self.memory.set_remapping(Some(remapping));
+        self.ledger
+            .note(|| iommu_records::enabled(ask.root, ask.requester));
         Ok(())
     }
 
-    /// Takes the unit away.
+    /// Takes the unit away; that of the device file is as after power-on.
     pub(crate) fn disable_iommu(&mut self) {
         self.note_change(|| ControlChange::DisableIommu);
-        self.memory.set_remapping(None);
+        self.renew_built_in_unit();
+        self.ledger
+            .note(|| TraceRecord::Remapping(RemappingRecord::Disabled));
     }
 
     /// Orders an invalidation.
@@ -53,15 +62,19 @@ impl Dut {
         unit.invalidate(invalidation(order))?;
         let pending = pending(unit);
         self.note_change(|| ControlChange::InvalidateIommu(order));
+        self.ledger
+            .note(|| TraceRecord::Remapping(RemappingRecord::Ordered { order }));
         Ok(pending)
     }
 
     /// Carries out every invalidation ordered so far.
     pub(crate) fn wait_iommu(&mut self) -> Result<IommuPending, IommuCallError> {
         let unit = self.iommu()?;
-        unit.wait();
+        let orders = unit.wait();
         let pending = pending(unit);
         self.note_change(|| ControlChange::WaitIommu);
+        self.ledger
+            .note(|| TraceRecord::Remapping(RemappingRecord::Waited { orders }));
         Ok(pending)
     }
 
@@ -69,7 +82,11 @@ impl Dut {
     pub(crate) fn take_iommu_faults(&mut self) -> Result<IommuFaults, IommuCallError> {
         let unit = self.iommu()?;
         let overflow = unit.has_overflowed();
-        let faults = unit.take_faults().iter().map(fault).collect();
+        let faults = unit
+            .take_faults()
+            .iter()
+            .map(iommu_records::to_api)
+            .collect();
         let (counters, caches) = (unit.fault_counters(), unit.cache_counters());
         self.note_change(|| ControlChange::TakeIommuFaults);
         Ok(IommuFaults {
@@ -137,16 +154,5 @@ const fn invalidation(order: IommuOrder) -> Invalidation {
 fn pending(unit: &RemappingUnit) -> IommuPending {
     IommuPending {
         pending: unit.n_pending(),
-    }
-}
-
-fn fault(record: &FaultRecord) -> IommuFault {
-    IommuFault {
-        requester: record.requester,
-        iova: record.iova,
-        write: record.access == Access::Write,
-        reason: record.reason.code().into(),
-        text: record.reason.to_string(),
-        domain: record.domain,
     }
 }

@@ -25,6 +25,9 @@ impl Dut {
         self.report_live_references("saw a reset");
         self.front.reset(kind);
         self.endpoint.reset(self.moment());
+        if kind == ResetKind::Conventional && self.built_in_unit.is_some() {
+            self.renew_built_in_unit();
+        }
         self.stop_faults();
         self.follow_config();
         self.take_events();

@@ -10,7 +10,7 @@ use std::cell::{Ref, RefCell};
 use dmarig_abi::Iova;
 use endpoint::{BusFault, BusFaultKind, Direction};
 use guest_memory::{GuestMemory, MappedRange, PAGE_SIZE_BYTES, RegionId};
-use iommu::vtd::{FaultRecording, GuestPhysical};
+use iommu::vtd::{FaultFate, FaultRecord, FaultRecording, GuestPhysical};
 use iommu::{Mapping, MappingTable, Permissions, Removed, Segment};
 use recording::log;
 use tracing::{debug, warn};
@@ -176,8 +176,6 @@ impl DutMemory {
     /// Forgets everything, as when the connection ends.
     pub(super) fn clear(&mut self) {
         self.forget_stale();
-        // It belonged to that machine.
-        self.remapping = None;
         let guest = &mut self.guest;
         self.table.unmap_all(|removed| {
             if let Some(region) = removed.backing {
@@ -202,8 +200,19 @@ impl DutMemory {
         self.remapping = remapping;
     }
 
+    /// The remapping unit, whether it is on or off.
     pub(super) const fn remapping_mut(&mut self) -> Option<&mut Remapping> {
         self.remapping.as_mut()
+    }
+
+    /// What the remapping unit refused last, once.
+    pub(super) fn take_remapping_fault(&mut self) -> Option<(FaultRecord, FaultFate)> {
+        self.remapping.as_mut()?.take_fault()
+    }
+
+    /// The remapping unit, if it is on.
+    fn active_remapping(&self) -> Option<&Remapping> {
+        self.remapping.as_ref().filter(|unit| unit.is_enabled())
     }
 
     /// Where the platform takes a message for `iova`; `None` if the DUT's own unit refuses it.
@@ -213,7 +222,8 @@ impl DutMemory {
         len_bytes: u64,
         direction: Direction,
     ) -> Option<Iova> {
-        let Some(remapping) = &mut self.remapping else {
+        let remapping = self.remapping.as_mut().filter(|unit| unit.is_enabled());
+        let Some(remapping) = remapping else {
             return Some(iova);
         };
         let platform = Platform {
@@ -226,7 +236,7 @@ impl DutMemory {
 
     /// How many bytes from `iova` on one message can carry.
     pub(super) fn message_reach(&self, iova: Iova, len_bytes: u64, direction: Direction) -> u64 {
-        let Some(remapping) = &self.remapping else {
+        let Some(remapping) = self.active_remapping() else {
             return len_bytes;
         };
         remapping.message_reach(self.platform(), iova, len_bytes, direction)
@@ -239,7 +249,7 @@ impl DutMemory {
         len_bytes: u64,
         direction: Direction,
     ) -> Result<u64, BusFault> {
-        let Some(remapping) = &self.remapping else {
+        let Some(remapping) = self.active_remapping() else {
             return Ok(self.find(iova, len_bytes, direction)?.len_bytes);
         };
         let physical = remapping.peek(self.platform(), iova, len_bytes, direction)?;
@@ -311,7 +321,7 @@ impl DutMemory {
         while done < len {
             let here = at(iova, done);
             let left = as_u64(len - done);
-            let segment = if self.remapping.is_some() {
+            let segment = if self.active_remapping().is_some() {
                 // The engine asks again from where a piece behind the first is refused.
                 let recording = if done == 0 {
                     FaultRecording::Record

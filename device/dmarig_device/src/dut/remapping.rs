@@ -9,7 +9,10 @@ use std::cell::RefCell;
 use dmarig_abi::{GuestPhysAddr, Iova, RequesterId};
 use endpoint::{BusFault, BusFaultKind, Direction};
 use guest_memory::GuestMemory;
-use iommu::vtd::{FaultRecording, GuestPhysical, PhysicalMemory, RemappingUnit};
+use iommu::vtd::{
+    ConfigError, FaultFate, FaultRecord, FaultRecording, GuestPhysical, PhysicalMemory,
+    RegisterFile, RemappingUnit, UnitConfig,
+};
 use iommu::{Access, Fault, FaultKind, MappingTable, Segment};
 
 use super::memory::Backing;
@@ -18,7 +21,7 @@ use super::tape::Tape;
 /// The unit, and whose requests it sees.
 #[derive(Debug)]
 pub(crate) struct Remapping {
-    unit: RemappingUnit,
+    registers: RegisterFile,
     requester: RequesterId,
     /// The access whose refusal was recorded last, until the engine has tried the other path.
     refused: Option<(Iova, Direction)>,
@@ -49,17 +52,39 @@ impl PhysicalMemory for Platform<'_> {
 }
 
 impl Remapping {
-    /// A unit that takes the DUT for `requester`.
-    pub(crate) const fn new(unit: RemappingUnit, requester: RequesterId) -> Self {
-        Self {
-            unit,
+    /// A unit that takes the DUT for `requester`, off and with empty caches.
+    ///
+    /// # Errors
+    /// A setting that no unit can have.
+    pub(crate) fn try_new(config: UnitConfig, requester: RequesterId) -> Result<Self, ConfigError> {
+        let unit = RemappingUnit::try_new(config, GuestPhysAddr::new(0))?;
+        Ok(Self {
+            registers: RegisterFile::new(unit),
             requester,
             refused: None,
-        }
+        })
+    }
+
+    pub(crate) const fn requester(&self) -> RequesterId {
+        self.requester
+    }
+
+    pub(crate) const fn registers_mut(&mut self) -> &mut RegisterFile {
+        &mut self.registers
     }
 
     pub(crate) const fn unit_mut(&mut self) -> &mut RemappingUnit {
-        &mut self.unit
+        self.registers.unit_mut()
+    }
+
+    /// Whether requests are translated.
+    pub(super) const fn is_enabled(&self) -> bool {
+        self.registers.is_enabled()
+    }
+
+    /// The fault that has come of the last access, once.
+    pub(super) const fn take_fault(&mut self) -> Option<(FaultRecord, FaultFate)> {
+        self.registers.unit_mut().take_last_fault()
     }
 
     /// Translates a piece of a mapped access; a tick of the unit passes. The refusal of a piece behind the
@@ -134,7 +159,8 @@ impl Remapping {
         direction: Direction,
     ) -> Result<Segment<GuestPhysical>, BusFault> {
         let access = access(direction);
-        self.unit
+        self.registers
+            .unit()
             .peek(&platform, self.requester, iova, len_bytes, access)
             .map_err(bus_fault)
     }
@@ -147,8 +173,9 @@ impl Remapping {
         direction: Direction,
         recording: FaultRecording,
     ) -> Result<Segment<GuestPhysical>, Fault> {
-        self.unit.tick();
-        self.unit.translate_with(
+        let unit = self.registers.unit_mut();
+        unit.tick();
+        unit.translate_with(
             &platform,
             self.requester,
             iova,

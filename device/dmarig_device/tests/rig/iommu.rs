@@ -59,7 +59,7 @@ fn machine(settings: IommuSettings) -> Machine {
         function: FUNCTION,
         requester: REQUESTER,
         root: GuestPhysAddr::new(ROOT),
-        settings,
+        settings: Some(settings),
     };
     harness.call(&mut bench, &ask);
     Machine {
@@ -335,10 +335,10 @@ fn settings_and_orders_that_cannot_be_are_refused() {
         function: FUNCTION,
         requester: REQUESTER,
         root: GuestPhysAddr::new(ROOT),
-        settings: IommuSettings {
+        settings: Some(IommuSettings {
             iotlb_entries: 3,
             ..IommuSettings::default()
-        },
+        }),
     };
     let (_, text) = machine.harness.refused(&mut machine.bench, &enable);
     let expected = "iotlb_entries is 3; it must be 0, or a power of two up to 65536";

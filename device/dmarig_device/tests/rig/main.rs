@@ -13,6 +13,7 @@ mod ledger;
 mod lifecycle;
 mod mailbox;
 mod mappings;
+mod own_iommu;
 mod replay;
 mod sabotage;
 mod several;

@@ -12,6 +12,7 @@ pub use file::{DEFAULT_MAX_TRACE_BYTES, TraceFile};
 pub use ledger_hash::LedgerHash;
 pub use likeness::{Item, Likeness, Parting, Stream, compare};
 pub use record::{
-    FaultRecord, RequestOrigin, RequestRecord, ResetKind, TraceRecord, ViolationRecord,
+    FaultRecord, RemappingFate, RemappingRecord, RequestOrigin, RequestRecord, ResetKind,
+    TraceRecord, ViolationRecord,
 };
 pub use stream::{LineSink, Trace, TraceSummary};

@@ -4,6 +4,7 @@
 //! process or message number in it, and a request is one record however many TLPs or messages it
 //! took. Addresses and 64-bit values are `"0x1f"`, as on the control socket.
 
+use control_api::iommu::{IommuFault, IommuOrder};
 use control_api::ledger::{AccessDirection, AccessPath, ViolationKind};
 use control_api::response::DmaStatus;
 use serde::{Serialize, Serializer};
@@ -61,6 +62,8 @@ pub enum TraceRecord {
         /// Whether it is up now.
         up: bool,
     },
+    /// The device's own remapping unit was programmed, or refused a request.
+    Remapping(RemappingRecord),
     /// The platform went away.
     Disconnected,
     /// Something else that the endpoint told.
@@ -70,6 +73,61 @@ pub enum TraceRecord {
         /// With its numbers.
         detail: String,
     },
+}
+
+/// What became of the device's own remapping unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum RemappingRecord {
+    /// It translates from now on.
+    Enabled {
+        /// Where its root table lies in guest physical memory.
+        #[serde(serialize_with = "hex")]
+        root: u64,
+        /// Under which number its tables have the function.
+        requester: String,
+    },
+    /// It translates no longer.
+    Disabled,
+    /// It has taken the address of another root table.
+    RootTable {
+        /// The address in guest physical memory.
+        #[serde(serialize_with = "hex")]
+        root: u64,
+    },
+    /// An invalidation was ordered.
+    Ordered {
+        /// Which.
+        order: IommuOrder,
+    },
+    /// An invalidation was ordered that cannot be.
+    OrderIgnored,
+    /// Every order given so far was carried out.
+    Waited {
+        /// How many there were.
+        orders: usize,
+    },
+    /// It refused a request.
+    Fault {
+        /// Whose, where and why.
+        fault: IommuFault,
+        /// What became of the record.
+        fate: RemappingFate,
+    },
+}
+
+/// What became of a fault of the device's own remapping unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RemappingFate {
+    /// It is in a fault recording register.
+    Recorded,
+    /// It was dropped because its requester had a record pending.
+    Compressed,
+    /// It was lost because the registers were full.
+    Lost,
+    /// The context entry kept it from being recorded.
+    Suppressed,
 }
 
 /// By what a function was reset.
