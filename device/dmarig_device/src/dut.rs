@@ -121,8 +121,11 @@ impl Dut {
 
     /// The same under another name than `dut0`.
     #[must_use]
-    pub const fn named(mut self, name: FunctionName) -> Self {
+    pub fn named(mut self, name: FunctionName) -> Self {
         self.name = name;
+        if let FunctionName::Dut(number) = name {
+            self.faults.be_those_of(number);
+        }
         self
     }
 

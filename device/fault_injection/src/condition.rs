@@ -13,6 +13,9 @@ use crate::pattern::Pattern;
 pub struct Condition {
     /// Who asked for the request: the driver, unless said otherwise.
     pub origin: RequestOrigin,
+    /// The number of the device under test, from 0: which device a rule is for, decided when it is
+    /// loaded. All of them by default.
+    pub function: Option<u16>,
     /// The channel's number.
     pub channel: Option<u8>,
     /// IOVAs of which the access touches at least one; a mask is for its first.
@@ -41,7 +44,13 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Whether the access is meant.
+    /// Whether a rule is for this device under test.
+    #[must_use]
+    pub fn concerns(&self, function: u16) -> bool {
+        self.function.is_none_or(|own| own == function)
+    }
+
+    /// Whether the access is meant, of a device under test that is.
     #[must_use]
     pub fn matches(&self, facts: &Facts) -> bool {
         self.origin == facts.origin

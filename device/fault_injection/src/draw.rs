@@ -1,7 +1,13 @@
 //! The dice: a hash of counters, so that no draw depends on how many came before it elsewhere.
 
-/// A number, even over all 64 bits, for hit `hit` of a rule on a channel. `channel` 0 is the function,
-/// others are one more than their number.
+/// The word by which [`draw`] tells a channel of a device under test from others: 0 is what belongs to no
+/// channel. That of the first device does not hang on how many there are.
+pub(crate) fn place_word(function: u16, channel: Option<u8>) -> u64 {
+    let channel = channel.map_or(0, |channel| u64::from(channel) + 1);
+    u64::from(function) << 32 | channel
+}
+
+/// A number, even over all 64 bits, for hit `hit` of a rule on a channel ([`place_word`]).
 pub(crate) fn draw(seed: u64, rule: u64, channel: u64, hit: u64) -> u64 {
     [rule, channel, hit]
         .into_iter()
@@ -30,7 +36,15 @@ fn mix(word: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::draw;
+    use super::{draw, place_word};
+
+    #[test]
+    fn places_of_the_first_device_are_the_channels_alone() {
+        assert_eq!(place_word(0, None), 0);
+        assert_eq!(place_word(0, Some(3)), 4);
+        assert_ne!(place_word(1, Some(3)), 4);
+        assert_ne!(place_word(1, None), place_word(2, None));
+    }
 
     #[test]
     fn draws_are_even_over_hits() {

@@ -15,9 +15,11 @@ pub(crate) struct RuleIndex {
 }
 
 impl RuleIndex {
-    pub(crate) fn new(rules: &[Rule]) -> Self {
+    /// Of the rules that are for this device under test.
+    pub(crate) fn new(rules: &[Rule], function: u16) -> Self {
         let mut index = Self::default();
-        for (number, rule) in rules.iter().enumerate() {
+        let own = |(_, rule): &(usize, &Rule)| rule.condition.concerns(function);
+        for (number, rule) in rules.iter().enumerate().filter(own) {
             index.armed |= rule.event.bit();
             let key = (rule.event, rule.condition.channel);
             index.buckets.entry(key).or_default().push(number, rule);

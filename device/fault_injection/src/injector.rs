@@ -92,6 +92,8 @@ struct Counter {
 #[derive(Clone, Debug, Default)]
 pub struct Injector {
     plan: FaultPlan,
+    /// The number of the device under test.
+    function: u16,
     index: RuleIndex,
     /// For each rule: its state's number and the number of the state that follows it.
     states: Vec<(Option<usize>, Option<usize>)>,
@@ -114,7 +116,16 @@ impl Injector {
         injector
     }
 
-    /// Begins a plan: all counters at 0, all states initial. The census goes on.
+    /// One without a plan for the device under test of this number; without it, it is for the first.
+    #[must_use]
+    pub fn for_function(function: u16) -> Self {
+        Self {
+            function,
+            ..Self::default()
+        }
+    }
+
+    /// Begins a plan, of which the rules for other devices do nothing here: all counters at 0, all states initial. The census goes on.
     pub fn load(&mut self, plan: FaultPlan) {
         let mut names = vec![INITIAL_STATE.to_owned()];
         let mut number = |state: &Option<String>| {
@@ -130,7 +141,7 @@ impl Injector {
             .iter()
             .map(|rule| (number(&rule.state), number(&rule.new_state)))
             .collect();
-        self.index = RuleIndex::new(&plan.rules);
+        self.index = RuleIndex::new(&plan.rules, self.function);
         self.counters = vec![BTreeMap::new(); plan.rules.len()];
         self.current_states.clear();
         self.firings.clear();
@@ -230,7 +241,7 @@ impl Injector {
         Some(decision)
     }
 
-    /// What each rule has done, in the order of the plan.
+    /// What each rule has done, in the order of the plan; those for other devices nothing.
     #[must_use]
     pub fn status(&self) -> Vec<RuleStatus> {
         let rules = self.plan.rules.iter().zip(&self.counters);
@@ -282,7 +293,7 @@ impl Injector {
         counter.status.hits += 1;
         let hit = counter.status.hits;
         let may_strike = rule.trigger.times.is_none_or(|times| counter.due < times);
-        if !may_strike || !rule.strikes(self.plan.seed, facts.channel, hit) {
+        if !may_strike || !rule.strikes(self.plan.seed, self.function, facts.channel, hit) {
             return decision;
         }
         // A strike that an earlier rule takes away is used up, so that no rule's hits hang on others.

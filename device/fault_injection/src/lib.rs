@@ -2,8 +2,8 @@
 //!
 //! A rule file becomes a [`FaultPlan`] by [`rule_file::parse`]; an [`Injector`] holds one plan and
 //! answers, at the named [`Point`]s of the one code path, whether a [`Rule`] strikes there and with
-//! which [`Effect`]. Each decision is a function of the plan's seed, the rule, the channel and the
-//! number of the hit on that channel: never of time, and never of other channels. What an effect does
+//! which [`Effect`]. Each decision is a function of the plan's seed, the rule, the device under test, the
+//! channel and the number of the hit on that channel: never of time, and never of other channels. What an effect does
 //! is the business of whoever asked; this crate knows no device and no socket. `docs/faults.md` tells
 //! the rule language.
 #![forbid(unsafe_code)]
@@ -30,7 +30,7 @@ pub use effect::Effect;
 pub use facts::{AccessDirection, AccessPath, Facts, Purpose, RequestOrigin};
 pub use injector::{ChannelStatus, Decision, Firing, Injector, MAX_FIRINGS, RuleStatus};
 pub use pattern::Pattern;
-pub use plan::{FaultPlan, INITIAL_STATE, MAX_RULES, StateScope};
+pub use plan::{FaultPlan, INITIAL_STATE, MAX_FUNCTIONS, MAX_RULES, StateScope};
 pub use point::Point;
 pub use rule::{Rule, Trigger};
 pub use rule_file::{RuleFile, RuleFileError};

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::rule::Rule;
 
+/// Most devices under test, which rules tell apart by their numbers from 0 on.
+pub const MAX_FUNCTIONS: u16 = 8;
 /// Most rules of a plan.
 pub const MAX_RULES: usize = 4096;
 /// The state in which every plan begins.

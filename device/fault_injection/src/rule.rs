@@ -1,7 +1,7 @@
 //! [`Rule`]: one fault with the place, the time and the number of its strikes.
 
 use crate::condition::Condition;
-use crate::draw::{draw, name_number};
+use crate::draw::{draw, name_number, place_word};
 use crate::effect::Effect;
 use crate::point::Point;
 
@@ -82,9 +82,9 @@ impl Rule {
         rule
     }
 
-    /// Whether hit `hit` (from 1) on a channel strikes, if `times` permits.
+    /// Whether hit `hit` (from 1) on a channel of a device under test strikes, if `times` permits.
     #[must_use]
-    pub fn strikes(&self, seed: u64, channel: Option<u8>, hit: u64) -> bool {
+    pub fn strikes(&self, seed: u64, function: u16, channel: Option<u8>, hit: u64) -> bool {
         let Trigger {
             nth,
             interval,
@@ -96,8 +96,8 @@ impl Rule {
         };
         since.is_multiple_of(interval.max(1))
             && (probability >= 1.0 || {
-                let channel = channel.map_or(0, |channel| u64::from(channel) + 1);
-                fraction(draw(seed, name_number(&self.name), channel, hit)) < probability
+                let place = place_word(function, channel);
+                fraction(draw(seed, name_number(&self.name), place, hit)) < probability
             })
     }
 }

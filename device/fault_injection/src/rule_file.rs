@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use crate::call::{CallRule, CallSite, is_routine};
 use crate::condition::Condition;
-use crate::plan::{FaultPlan, INITIAL_STATE, MAX_RULES};
+use crate::plan::{FaultPlan, INITIAL_STATE, MAX_FUNCTIONS, MAX_RULES};
 use crate::point::Point;
 use crate::rule::{Rule, Trigger};
 use form::{CallForm, File, RuleForm};
@@ -308,6 +308,18 @@ fn check_condition(
             condition.span(),
             format!("`{event}` belongs to no channel, so none is channel {channel}"),
             "match by `offset`, `value` or `vector`, or leave `channel` out",
+        ));
+    }
+    if let Some(function) = condition.get_ref().function
+        && function >= MAX_FUNCTIONS
+    {
+        return Err(Problem::new(
+            condition.span(),
+            format!("no device under test is number {function}"),
+            format!(
+                "they are 0 to {} at most, in the order of --device",
+                MAX_FUNCTIONS - 1
+            ),
         ));
     }
     Ok(condition.into_inner())

@@ -63,6 +63,42 @@ fn first_rule_that_strikes_decides_and_all_count_the_hit() {
     assert_eq!((firings.len(), firings[0].name.as_str()), (1, "a"));
 }
 
+/// Hits, from 1, of a row of writes that strike on this device under test.
+fn struck_on(function: u16, text: &str, n_writes: u64) -> Vec<u64> {
+    let mut injector = Injector::for_function(function);
+    injector.load(plan(text));
+    (1..=n_writes)
+        .filter(|_| injector.decide(&write(0, 0)).is_some())
+        .collect()
+}
+
+#[test]
+fn rule_for_one_device_does_nothing_at_another() {
+    let text =
+        "[[rule]]\nname = \"a\"\nevent = \"dma-write\"\nmatch.function = 1\neffect = \"drop\"\n";
+    assert_eq!(struck_on(0, text, 3), [0; 0]);
+    assert_eq!(struck_on(1, text, 3), [1, 2, 3]);
+    let mut injector = Injector::new(plan(text));
+    assert!(injector.is_idle(), "nobody looks, so that no TLP is cut");
+    injector.decide(&write(0, 0));
+    assert_eq!(injector.status()[0].hits(), 0);
+}
+
+#[test]
+fn devices_draw_for_themselves_and_count_for_themselves() {
+    let rule = "[[rule]]\nname = \"a\"\nevent = \"dma-write\"\neffect = \"drop\"\n";
+    let by_chance = format!("seed = 7\n{rule}probability = 0.5\n");
+    let [first, second] = [0, 1].map(|function| struck_on(function, &by_chance, 64));
+    assert_eq!(first, struck(&by_chance, 64), "those of a device alone");
+    assert_ne!(first, second);
+    for function in [0, 1, 7] {
+        assert_eq!(
+            struck_on(function, &format!("{rule}nth = 2\ntimes = 1\n"), 5),
+            [2]
+        );
+    }
+}
+
 const TWO_STATES: &str = r#"
 [[rule]]
 name = "arm"
@@ -266,7 +302,7 @@ proptest! {
         let mut fired = 0;
         for hit in 1..=64 {
             let may = rule.trigger.times.is_none_or(|times| fired < times);
-            let expected = may && rule.strikes(seed, Some(1), hit);
+            let expected = may && rule.strikes(seed, 0, Some(1), hit);
             fired += u64::from(expected);
             prop_assert_eq!(injector.decide(&write(1, 0)).is_some(), expected);
         }

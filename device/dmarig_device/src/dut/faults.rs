@@ -78,6 +78,11 @@ impl Faults {
         }
     }
 
+    /// No rules yet, for the device under test of this number.
+    pub(super) fn be_those_of(&mut self, number: u16) {
+        self.injector = Injector::for_function(number);
+    }
+
     /// Whether nothing is armed and nothing is under way: then nobody is asked anything.
     pub(super) fn is_quiet(&self) -> bool {
         self.injector.is_idle() && self.bus.is_idle()

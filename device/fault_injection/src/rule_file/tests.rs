@@ -191,6 +191,18 @@ fn wrong_words_and_values_name_line_and_column_and_the_mend() {
             "leave `channel` out",
         ),
         (
+            bad_effect.replace("poison\"", "drop\"\nmatch.function = 8"),
+            "line 5, column 1",
+            "no device under test is number 8",
+            "0 to 7",
+        ),
+        (
+            bad_effect.replace("poison\"", "drop\"\nmatch.function = \"dut1\""),
+            "line 5, column 18",
+            "expected u16",
+            "docs/faults.md",
+        ),
+        (
             with("").replace("\"a\"", "\"\""),
             "line 2, column 8",
             "no name of a rule",

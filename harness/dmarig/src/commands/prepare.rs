@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use contract::{Case, DriverKind, Remapping};
+use contract::{Case, DEFAULT_PROFILE, DriverKind, Remapping};
 use device_file::{DeviceDescription, DeviceFileError, Identity};
 use fault_injection::RuleFileError;
 use qemu::accel;
@@ -58,6 +58,14 @@ pub(super) enum PrepareError {
     Qemu(#[from] binary::BinaryError),
     #[error(transparent)]
     Kvm(#[from] accel::KvmRefused),
+    #[error(
+        "the rule {name:?} is for dut{function}, and the run has {n_duts} devices under test\nhelp: leave `match.function` out, or give more devices with --device"
+    )]
+    RuleForNoDevice {
+        name: String,
+        function: u16,
+        n_duts: u16,
+    },
     #[error(transparent)]
     RunFolder(#[from] RunFolderError),
     #[error("cannot make the folder {}\nhelp: name another one with --out", .path.display())]
@@ -73,9 +81,11 @@ pub(super) enum PrepareError {
 impl PrepareError {
     const fn exit(&self) -> Exit {
         match self {
-            Self::Selection(_) | Self::Rules(_) | Self::DeviceFile(_) | Self::TooManyDevices(_) => {
-                Exit::Usage
-            }
+            Self::Selection(_)
+            | Self::Rules(_)
+            | Self::DeviceFile(_)
+            | Self::TooManyDevices(_)
+            | Self::RuleForNoDevice { .. } => Exit::Usage,
             Self::NothingToRun => Exit::NothingRan,
             _ => Exit::EnvironmentMissing,
         }
@@ -209,7 +219,27 @@ fn plan(wanted: Wanted<'_>) -> Result<(Plan, Option<String>), PrepareError> {
         devices: check_devices(&wanted.rig.device)?,
         record: wanted.record,
     };
+    check_functions(&plan)?;
     Ok((plan, note))
+}
+
+/// A rule for a device that no boot has would never strike.
+fn check_functions(plan: &Plan) -> Result<(), PrepareError> {
+    let profiles = plan.cases.iter().map(|case| case.profile);
+    let n_duts = profiles.map(|profile| plan.n_duts(profile)).max();
+    let n_duts = n_duts.unwrap_or_else(|| plan.n_duts(&DEFAULT_PROFILE));
+    for rule in &plan.faults.rules.plan.rules {
+        if let Some(function) = rule.condition.function
+            && function >= n_duts
+        {
+            return Err(PrepareError::RuleForNoDevice {
+                name: rule.name.clone(),
+                function,
+                n_duts,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn reports(out: &Path, json: bool) -> Result<Reports, PrepareError> {

@@ -138,6 +138,13 @@ impl<W: Write> HumanReport<W> {
                 text.push_str(&reason.replace('\n', "\n          "));
             }
         }
+        if result.rule == "FAULT" {
+            // Where a rule struck is what its verdict is about.
+            for line in &result.observations {
+                text.push_str("\n          ");
+                text.push_str(line);
+            }
+        }
         if let Some(history) = &result.buffer_history
             && result.verdict.is_red()
         {

@@ -188,8 +188,8 @@ impl Boot<'_> {
     }
 
     /// Devices under test that the machine has.
-    pub(super) fn n_duts(&self) -> usize {
-        usize::from(self.profile.duts).max(self.plan.devices.len())
+    pub(super) fn n_duts(&self) -> u16 {
+        self.plan.n_duts(self.profile)
     }
 
     /// Those that our driver starts: it knows them by their IDs.
@@ -226,8 +226,8 @@ impl Boot<'_> {
         if self.faults.rules.plan.rules.is_empty() {
             return;
         }
-        match device_faults::read(machine.control_socket()) {
-            Ok(rules) => journal.faults_seen(self.number, rules),
+        match device_faults::read(machine.control_socket(), self.number, self.n_duts()) {
+            Ok(rules) => journal.faults_seen(rules),
             Err(error) => {
                 let text = format!(
                     "boot {}: what the fault rules did cannot be read: {}",

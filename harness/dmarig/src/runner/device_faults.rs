@@ -18,8 +18,20 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// Most pages of rules; a device that always says "more" must not hold us.
 const PAGES_MAX: u32 = 64;
 
-/// Loads the device's rules, if there are any; has the points counted that the start passes, if that is asked for.
-pub fn load(client: &mut Client, faults: &Faults) -> Result<(), ClientError> {
+/// What a rule has done in one device under test during a boot.
+#[derive(Clone, Debug)]
+pub struct SeenRule {
+    /// Number of the boot.
+    pub boot: u32,
+    /// The device under test, where the boot had several.
+    pub function: Option<FunctionName>,
+    /// What it did.
+    pub rule: FaultRule,
+}
+
+/// Loads the device's rules into each device under test, if there are any; has the points counted that the
+/// start of the first passes, if that is asked for.
+pub fn load(client: &mut Client, faults: &Faults, n_duts: u16) -> Result<(), ClientError> {
     if faults.record_points {
         let record = FaultsRecord {
             function: FunctionName::DUT0,
@@ -30,24 +42,35 @@ pub fn load(client: &mut Client, faults: &Faults) -> Result<(), ClientError> {
     if faults.rules.plan.rules.is_empty() {
         return Ok(());
     }
-    let load = FaultsLoad {
-        function: FunctionName::DUT0,
-        rules: faults.text.clone(),
-    };
-    client.call(&load, DEADLINE).map(|_| ())
+    (0..n_duts).try_for_each(|number| {
+        let load = FaultsLoad {
+            function: FunctionName::Dut(number),
+            rules: faults.text.clone(),
+        };
+        client.call(&load, DEADLINE).map(|_| ())
+    })
 }
 
-/// What each rule of the device has done, over a connection of its own.
-pub fn read(socket: &Path) -> Result<Vec<FaultRule>, ClientError> {
+/// What each rule has done in each device under test, over a connection of its own.
+pub fn read(socket: &Path, boot: u32, n_duts: u16) -> Result<Vec<SeenRule>, ClientError> {
     let mut client = Client::connect(socket)?;
+    let mut seen = Vec::new();
+    for function in (0..n_duts).map(FunctionName::Dut) {
+        let rules = read_one(&mut client, function)?;
+        seen.extend(rules.into_iter().map(|rule| SeenRule {
+            boot,
+            function: (n_duts > 1).then_some(function),
+            rule,
+        }));
+    }
+    Ok(seen)
+}
+
+fn read_one(client: &mut Client, function: FunctionName) -> Result<Vec<FaultRule>, ClientError> {
     let mut rules = Vec::new();
     let mut from = 0;
     for _ in 0..PAGES_MAX {
-        let ask = FaultsStatus {
-            function: FunctionName::DUT0,
-            from,
-        };
-        let page = client.call(&ask, DEADLINE)?;
+        let page = client.call(&FaultsStatus { function, from }, DEADLINE)?;
         rules.extend(page.rules);
         match page.next {
             Some(next) => from = next,
@@ -66,10 +89,13 @@ pub fn describe(plan: &FaultPlan) -> Vec<String> {
             .times
             .map_or("always".to_owned(), |times| format!("{times} times"));
         format!(
-            "fault {:?}: {} at {}, from hit {} every {}, {times}{}{}",
+            "fault {:?}: {} at {}{}, from hit {} every {}, {times}{}{}",
             rule.name,
             rule.effect.name(),
             rule.event,
+            rule.condition
+                .function
+                .map_or(String::new(), |number| format!(" of dut{number}")),
             trigger.nth,
             trigger.interval,
             if trigger.probability < 1.0 {
@@ -88,16 +114,15 @@ pub fn describe(plan: &FaultPlan) -> Vec<String> {
 
 /// What a rule has done over all boots, as a check of its own: one that never struck shows nothing.
 #[must_use]
-pub fn verdict(
-    rule: &Rule,
-    seen: &[(u32, FaultRule)],
-    boot: u32,
-    remapping: Remapping,
-) -> CaseResult {
-    let fired: u64 = seen.iter().map(|(_, seen)| seen.fired).sum();
-    let hits: u64 = seen.iter().map(|(_, seen)| seen.hits).sum();
-    let observations = seen.iter().flat_map(|(boot, seen)| {
-        seen.channels.iter().map(move |channel| {
+pub fn verdict(rule: &Rule, seen: &[SeenRule], boot: u32, remapping: Remapping) -> CaseResult {
+    let fired: u64 = seen.iter().map(|seen| seen.rule.fired).sum();
+    let hits: u64 = seen.iter().map(|seen| seen.rule.hits).sum();
+    let observations = seen.iter().flat_map(|seen| {
+        let boot = seen.boot;
+        let function = seen
+            .function
+            .map_or(String::new(), |function| format!("{function}, "));
+        seen.rule.channels.iter().map(move |channel| {
             let place = channel.channel.map_or("no channel".to_owned(), |channel| {
                 format!("channel {channel}")
             });
@@ -106,7 +131,7 @@ pub fn verdict(
                 hit => format!("the last at hit {hit}"),
             };
             format!(
-                "boot {boot}, {place}: struck {} of {} hits, {last}",
+                "boot {boot}, {function}{place}: struck {} of {} hits, {last}",
                 channel.fired, channel.hits
             )
         })
@@ -154,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    fn seen(hits: u64, fired: u64) -> (u32, FaultRule) {
+    fn seen(hits: u64, fired: u64) -> SeenRule {
         let channel = FaultHits {
             channel: Some(1),
             hits,
@@ -170,7 +195,11 @@ mod tests {
             fired,
             channels: vec![channel],
         };
-        (3, rule)
+        SeenRule {
+            boot: 3,
+            function: None,
+            rule,
+        }
     }
 
     #[test]
@@ -194,6 +223,24 @@ mod tests {
         assert_eq!(
             result.observations,
             ["boot 3, channel 1: struck 2 of 7 hits, the last at hit 2"]
+        );
+    }
+
+    #[test]
+    fn strikes_are_told_by_device_where_there_are_several() {
+        let rule = Rule::new("a", Point::DmaWrite, Effect::Drop);
+        let at = |number, fired| SeenRule {
+            function: Some(FunctionName::Dut(number)),
+            ..seen(7, fired)
+        };
+        let result = verdict(&rule, &[at(0, 0), at(1, 2)], 3, Remapping::On);
+        assert_eq!(result.verdict, Verdict::Passed, "one of them is enough");
+        assert_eq!(
+            result.observations,
+            [
+                "boot 3, dut0, channel 1: struck 0 of 7 hits, none",
+                "boot 3, dut1, channel 1: struck 2 of 7 hits, the last at hit 2"
+            ]
         );
     }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use control_api::response::FaultRule;
 use fault_injection::CallRule;
 
+use super::device_faults::SeenRule;
 use crate::event::{CaseResult, Event, PeakMemory, Record, RegisterCoverage, Summary, Verdict};
 use crate::exit_code::Exit;
 use crate::report::{Reporter, Reports};
@@ -20,8 +20,8 @@ pub struct Journal {
     coverage: RegisterCoverage,
     /// Calls that failed as they were told to: routine and call site.
     failed_calls: BTreeSet<(String, String)>,
-    /// What the device's rules did, with the boot's number.
-    fault_rules: Vec<(u32, FaultRule)>,
+    /// What the device's rules did.
+    fault_rules: Vec<SeenRule>,
 }
 
 impl Journal {
@@ -109,17 +109,16 @@ impl Journal {
     }
 
     /// The device's rules did this in a boot.
-    pub fn faults_seen(&mut self, boot: u32, rules: Vec<FaultRule>) {
-        self.fault_rules
-            .extend(rules.into_iter().map(|rule| (boot, rule)));
+    pub fn faults_seen(&mut self, rules: Vec<SeenRule>) {
+        self.fault_rules.extend(rules);
     }
 
-    /// What a rule of the device did, by boot.
+    /// What a rule of the device did, by boot and device under test.
     #[must_use]
-    pub fn fault_rule(&self, name: &str) -> Vec<(u32, FaultRule)> {
+    pub fn fault_rule(&self, name: &str) -> Vec<SeenRule> {
         let rules = self.fault_rules.iter();
         rules
-            .filter(|(_, rule)| rule.name == name)
+            .filter(|seen| seen.rule.name == name)
             .cloned()
             .collect()
     }

@@ -130,7 +130,7 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn prepare(folder: &RunFolder, boot: u32, n_duts: usize) -> Result<Self, StartError> {
+    fn prepare(folder: &RunFolder, boot: u32, n_duts: u16) -> Result<Self, StartError> {
         let path = |name: &str| folder.join(format!("{boot}-{name}"));
         Ok(Self {
             duts: (0..n_duts).map(|n| path(&format!("dut{n}"))).collect(),
@@ -159,7 +159,7 @@ impl Machine {
 
         let mut device = start_device(plan, &sockets, logs)?;
         let mut client = connect_control(&sockets.control, &mut device)?;
-        device_faults::load(&mut client, boot.faults).map_err(StartError::Faults)?;
+        device_faults::load(&mut client, boot.faults, boot.n_duts()).map_err(StartError::Faults)?;
         on_qemu_start();
         let mut qemu = start_qemu(boot, driver, &sockets, &archive)?;
         let connected = connect_qemu(&sockets, &mut qemu, &mut device, logs, happenings);

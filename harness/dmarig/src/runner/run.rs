@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use contract::{Case, DEFAULT_PROFILE, Remapping};
+use contract::{Case, DEFAULT_PROFILE, Profile, Remapping};
 use qemu::{Accel, QemuBinary};
 
 use super::boot::{Boot, BootOutcome};
@@ -66,6 +66,13 @@ pub struct DescribedDevice {
 }
 
 impl Plan {
+    /// Devices under test in a boot of that profile.
+    #[must_use]
+    pub fn n_duts(&self, profile: &Profile) -> u16 {
+        let described = u16::try_from(self.devices.len()).expect("there are 8 at most");
+        profile.duts.max(described)
+    }
+
     /// The cases that apply in a mode.
     pub fn cases_in(&self, remapping: Remapping) -> VecDeque<&'static Case> {
         let applies = |case: &&&'static Case| case.modes.contains(&remapping);
@@ -333,7 +340,7 @@ impl<'a> Run<'a> {
 
 #[cfg(test)]
 mod tests {
-    use contract::{Profile, SUITES, Stop};
+    use contract::{SUITES, Stop};
 
     use super::*;
 

@@ -110,7 +110,7 @@ impl Bench<'_> {
         let seen = rules.flat_map(|rule| journal.fault_rule(&rule.name));
         Trial {
             points: log.lock().map(|log| log.clone()).unwrap_or_default(),
-            strikes_of_start: seen.map(|(_, rule)| rule.fired).sum(),
+            strikes_of_start: seen.map(|seen| seen.rule.fired).sum(),
             is_of_start,
             is_of_enumeration,
             duration: start.elapsed(),
