@@ -4,6 +4,8 @@
     reason = "each test binary uses the part of the mock that it needs"
 )]
 
+pub mod rings;
+
 use std::collections::{HashMap, VecDeque};
 
 use dma_engine::{
