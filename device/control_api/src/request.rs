@@ -367,16 +367,28 @@ pub enum Sabotage {
     DeviceLoseInterrupt,
     /// An unmapped address is still used with its old translation.
     DeviceStaleMapping,
+    /// A fence of all channels passes at once.
+    DevicePassFence,
+    /// A chain of descriptors ends with its first one.
+    DeviceIgnoreChain,
+    /// The producer index of a completion ring is told one entry behind.
+    DeviceStaleIndex,
+    /// A descriptor that changes while it is the device's is not found.
+    DeviceOverlookChange,
 }
 
 impl Sabotage {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::DeviceFlipBit,
         Self::DeviceSkipWrite,
         Self::DeviceWritePastEnd,
         Self::DeviceCompleteEarly,
         Self::DeviceLoseInterrupt,
         Self::DeviceStaleMapping,
+        Self::DevicePassFence,
+        Self::DeviceIgnoreChain,
+        Self::DeviceStaleIndex,
+        Self::DeviceOverlookChange,
     ];
 }

@@ -90,6 +90,11 @@ impl Entry {
         self.next = None;
     }
 
+    /// Ends the chain here, as if it led no further.
+    pub(crate) const fn cut(&mut self) {
+        self.next = None;
+    }
+
     /// The descriptor of the chain that is still to come.
     pub(crate) const fn next(&self) -> Option<Iova> {
         self.next

@@ -9,7 +9,7 @@ use dmarig_abi::completion::DMA_STATUS_SUCCESS;
 use dmarig_abi::descriptor::{
     CHAIN_MAX_DESCRIPTORS, DESCRIPTOR_FLAG_OWNED, DESCRIPTOR_SIZE_BYTES, DMA_OP_INTERRUPT,
 };
-use endpoint::{Finding, FindingKind};
+use endpoint::{Finding, FindingKind, Sabotage};
 
 use crate::bus::DmaBus;
 use crate::channel::{Channel, Outbox, RegisterResult, Stage};
@@ -42,7 +42,7 @@ impl Channel {
             _ if !is_success => self.stop_ring(record, ctx, outbox),
             Stage::Poll => self.polled(record, &operation, ctx),
             Stage::Fetch => self.fetched(record, &operation, ctx, outbox),
-            Stage::Check => self.checked(record, &operation, epoch, outbox),
+            Stage::Check => self.checked(record, &operation, ctx, outbox),
             Stage::Release => {
                 outbox.events.push(done(record));
                 self.begin_completion(epoch);
@@ -132,6 +132,9 @@ impl Channel {
         let last_address = ctx.rules.last_address();
         let entry = self.ring.as_mut().and_then(|ring| ring.entry.as_mut());
         let Some(entry) = entry else { return };
+        if entry.next().is_some() && ctx.sabotage.strikes(Sabotage::IgnoreChain) {
+            entry.cut();
+        }
         let (index, next) = (entry.index, entry.next());
         match entry.follow(last_address) {
             Some(Ok(next)) => {
@@ -222,9 +225,8 @@ impl Channel {
         if let Some(prefetch) = &mut ring.prefetch {
             let seen = prefetch.seen.take().unwrap_or(*bytes);
             let when = "between its owner bit and its fetch";
-            outbox
-                .events
-                .extend(changed(id, index, at, when, [&seen, bytes]));
+            let change = changed(id, index, at, when, [&seen, bytes]);
+            outbox.events.extend(tell(change, ctx.sabotage));
             if !is_owned(bytes) {
                 // It was taken back: there is nothing to do any more.
                 return prefetch.note_nothing(ctx.now);
@@ -236,13 +238,14 @@ impl Channel {
     }
 
     /// Prefetch: the descriptor was looked at once more.
-    fn checked(
+    fn checked<B: DmaBus>(
         &mut self,
         record: RequestRecord,
         operation: &Operation,
-        epoch: u64,
+        ctx: &mut StepContext<'_, B>,
         outbox: &mut Outbox<'_>,
     ) {
+        let epoch = ctx.bus.mapping_epoch();
         outbox.events.push(done(record));
         let id = self.id();
         let ring = self.ring.as_ref();
@@ -253,7 +256,7 @@ impl Channel {
         let index = entry.index;
         let when = "between its fetch and its completion";
         let change = changed(id, index, ring.at(index), when, [&entry.descriptor, bytes]);
-        outbox.events.extend(change);
+        outbox.events.extend(tell(change, ctx.sabotage));
         let Some((request, bytes)) = ring.release() else {
             return;
         };
@@ -290,9 +293,12 @@ impl Channel {
         let id = self.id();
         let Some(ring) = &mut self.ring else { return };
         ring.completion_written();
-        let Some((index, request, bytes)) = ring.producer_index() else {
+        let Some((index, request, mut bytes)) = ring.producer_index() else {
             return self.entry_over(is_asked, ctx, outbox);
         };
+        if ctx.sabotage.strikes(Sabotage::StaleIndex) {
+            bytes = ring.index_before();
+        }
         if let Some(entry) = &mut ring.entry {
             entry.wants_interrupt &= !has_interrupted;
         }
@@ -390,6 +396,11 @@ fn changed(
         len_bytes: DESCRIPTOR_SIZE_BYTES as u64,
         detail: format!("descriptor {index} at IOVA {at} changed {when}: {difference}"),
     }))
+}
+
+/// What is told of a change.
+fn tell(change: Option<EndpointEvent>, sabotage: &mut SabotagePlan) -> Option<EndpointEvent> {
+    change.filter(|_| !sabotage.strikes(Sabotage::OverlookChange))
 }
 
 fn chain_finding(channel: ChannelId, index: u32, next: Iova, fault: ChainFault) -> EndpointEvent {

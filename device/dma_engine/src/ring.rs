@@ -204,6 +204,12 @@ impl Ring {
         Some((self.completion_index, request, bytes))
     }
 
+    /// What the producer index was one entry ago.
+    pub(crate) fn index_before(&self) -> Vec<u8> {
+        let before = (self.completion_index + self.entries - 1) % self.entries;
+        before.to_le_bytes().to_vec()
+    }
+
     /// Steps on after a completion entry; the phase changes with each lap.
     pub(crate) fn completion_written(&mut self) {
         self.completion_index = (self.completion_index + 1) % self.entries;

@@ -1,8 +1,8 @@
 //! [`SabotagePlan`]: which [`Sabotage`] is set, and what it has done.
 //!
-//! The engine asks its [`SabotagePlan`] at two points, the payload writes and the interrupts asked
-//! for; with no sabotage set that is one comparison. Descriptor fetches and completion entries are
-//! never sabotaged.
+//! The engine asks its [`SabotagePlan`] at a few named points: payload writes, interrupts asked for, fences,
+//! chains, the producer index and changed descriptors. With no sabotage set that is one comparison. What is
+//! in descriptors and completion entries is never sabotaged.
 
 use dmarig_abi::Iova;
 
@@ -66,11 +66,17 @@ impl SabotagePlan {
 
     /// The named point: whether the interrupt that a request asked for is lost. If so, that is noted.
     pub(crate) fn takes_interrupt(&mut self) -> bool {
-        let takes = self.kind == Some(Sabotage::LoseInterrupt) && self.remaining > 0;
-        if takes {
+        self.strikes(Sabotage::LoseInterrupt)
+    }
+
+    /// The named point of a sabotage that is done by being asked: whether it is done now. If so, that is
+    /// noted.
+    pub(crate) fn strikes(&mut self, kind: Sabotage) -> bool {
+        let strikes = self.kind == Some(kind) && self.remaining > 0;
+        if strikes {
             self.note_fired();
         }
-        takes
+        strikes
     }
 
     /// Notes that an action other than `Make` has been carried out.

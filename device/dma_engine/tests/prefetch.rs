@@ -128,6 +128,19 @@ fn descriptor_filled_behind_its_owner_bit_is_found() {
 }
 
 #[test]
+fn change_that_a_sabotage_overlooks_is_not_told() {
+    let (mut rig, mut ring) = rig();
+    rig.engine
+        .set_sabotage(Some(dma_engine::Sabotage::OverlookChange), 1);
+    rig.post(&mut ring, owned(1));
+    tick(&mut rig);
+    rig.bus.poke(RING + 0x38, &[1]);
+    tick(&mut rig);
+    assert!(rig.findings().is_empty());
+    assert_eq!(rig.engine.sabotage_fired(), 1);
+}
+
+#[test]
 fn descriptor_taken_back_is_found_and_not_done() {
     let (mut rig, mut ring) = rig();
     rig.post(&mut ring, owned(1));

@@ -3,11 +3,14 @@
 mod mock;
 
 use dma_engine::{Origin, Request, Sabotage};
-use dmarig_abi::Iova;
 use dmarig_abi::completion::*;
 use dmarig_abi::descriptor::*;
-use dmarig_abi::registers::{REG_INTERRUPT_CAUSE, REG_INTERRUPT_ENABLE};
-use mock::{Command, PAGE, Permit, Rig, pattern, write_descriptor};
+use dmarig_abi::registers::{
+    CH_INDEX_ADDRESS, REG_INTERRUPT_CAUSE, REG_INTERRUPT_ENABLE, RING_ENABLE, RING_INDEX_MODE,
+};
+use dmarig_abi::{Descriptor, Iova};
+use mock::{Command, PAGE, Permit, Rig, pattern, register, rings, write_descriptor};
+use zerocopy::IntoBytes;
 
 const DATA: u64 = 0x10_0000;
 const LEN: usize = 40_000;
@@ -150,6 +153,72 @@ fn interrupt_that_nobody_asked_for_is_not_counted_as_lost() {
     rig.engine.set_sabotage(Some(Sabotage::LoseInterrupt), 1);
     rig.run_command(Command::default());
     assert_eq!(rig.engine.sabotage_fired(), 0);
+}
+
+#[test]
+fn ignored_chain_ends_with_its_first_descriptor() {
+    let mut rig = rings::rig();
+    rig.engine.set_sabotage(Some(Sabotage::IgnoreChain), 1);
+    let second = write_descriptor(5, DATA + PAGE, 64);
+    rig.bus.poke(rings::LISTS, second.as_bytes());
+    let first = Descriptor {
+        flags: DESCRIPTOR_FLAG_CHAIN,
+        next: rings::LISTS,
+        ..write_descriptor(4, DATA, 64)
+    };
+    let mut ring = rig.enable_ring(0, rings::RING, 4);
+    let entry = rings::run(&mut rig, &mut ring, first);
+    let told = (entry.status, entry.done_bytes, entry.chained);
+    assert_eq!(told, (DMA_STATUS_SUCCESS, 64, 0));
+    assert_eq!(rig.bus.peek(DATA + PAGE, 64), [0; 64]);
+    let entry = rings::run(&mut rig, &mut ring, first);
+    assert_eq!((entry.done_bytes, entry.chained), (128, 1), "it acts once");
+    assert_eq!(rig.engine.sabotage_fired(), 1);
+}
+
+#[test]
+fn stale_index_is_one_entry_behind() {
+    let mut rig = rings::rig();
+    rig.engine.set_sabotage(Some(Sabotage::StaleIndex), 1);
+    let index = rings::LISTS;
+    rig.write_64(register(0, CH_INDEX_ADDRESS), index);
+    let mut ring = rig.enable_ring_as(0, rings::RING, 4, RING_ENABLE | RING_INDEX_MODE);
+    for (told, tag) in [(0_u32, 7), (2, 8)] {
+        rig.post(&mut ring, write_descriptor(tag, DATA, 8));
+        rig.ring_doorbell(&ring);
+        rig.settle();
+        assert_eq!(rig.bus.peek(index, 4), told.to_le_bytes());
+    }
+    assert_eq!(rig.engine.sabotage_fired(), 1);
+}
+
+#[test]
+fn fence_that_passes_does_not_wait_for_the_channel_that_hangs() {
+    let fence = Descriptor {
+        opcode: DMA_OP_FENCE,
+        seed: FENCE_ALL_CHANNELS,
+        ..Descriptor::default()
+    };
+    for (sabotage, ends) in [(None, false), (Some(Sabotage::PassFence), true)] {
+        let mut rig = rings::rig();
+        rig.engine.set_sabotage(sabotage, 1);
+        // A message that nobody answers holds channel 1.
+        let held = Command {
+            opcode: DMA_OP_CRC,
+            flags: DESCRIPTOR_FLAG_MESSAGE,
+            source: DATA,
+            length_bytes: 64,
+            ..Command::default()
+        };
+        rig.command(1, held);
+        rig.run();
+        let mut ring = rig.enable_ring(0, rings::RING, 4);
+        rig.post(&mut ring, fence);
+        rig.ring_doorbell(&ring);
+        rig.run();
+        assert_eq!(rig.completion(&mut ring).is_some(), ends, "{sabotage:?}");
+        assert!(rig.is_busy(1));
+    }
 }
 
 #[test]

@@ -235,6 +235,10 @@ impl Dut {
             Sabotage::DeviceWritePastEnd => endpoint::Sabotage::WritePastEnd,
             Sabotage::DeviceCompleteEarly => endpoint::Sabotage::CompleteEarly,
             Sabotage::DeviceLoseInterrupt => endpoint::Sabotage::LoseInterrupt,
+            Sabotage::DevicePassFence => endpoint::Sabotage::PassFence,
+            Sabotage::DeviceIgnoreChain => endpoint::Sabotage::IgnoreChain,
+            Sabotage::DeviceStaleIndex => endpoint::Sabotage::StaleIndex,
+            Sabotage::DeviceOverlookChange => endpoint::Sabotage::OverlookChange,
         };
         self.sabotage = Some((sabotage, times));
         let times = times.unwrap_or(u32::MAX);

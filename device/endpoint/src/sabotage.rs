@@ -16,4 +16,12 @@ pub enum Sabotage {
     /// Completion entry, status and cause bit become visible, and the vector or line that the request
     /// asked for is never raised, not even when its enable bit is set later.
     LoseInterrupt,
+    /// A fence of all channels passes without waiting for any.
+    PassFence,
+    /// A chain ends with its first descriptor, as if it led no further.
+    IgnoreChain,
+    /// The producer index of a ring in index mode is told one entry behind.
+    StaleIndex,
+    /// A descriptor that changes while it is the device's is not found.
+    OverlookChange,
 }

@@ -55,6 +55,26 @@ pub const SABOTAGES: &[Sabotage] = &[
         place: Place::Device(DeviceSabotage::DeviceStaleMapping),
     },
     Sabotage {
+        name: "device-pass-fence",
+        title: "a fence of all channels passes without waiting for any",
+        place: Place::Device(DeviceSabotage::DevicePassFence),
+    },
+    Sabotage {
+        name: "device-ignore-chain",
+        title: "the device ends a chain of descriptors with the first one",
+        place: Place::Device(DeviceSabotage::DeviceIgnoreChain),
+    },
+    Sabotage {
+        name: "device-stale-index",
+        title: "the device tells the producer index of a completion ring one entry behind",
+        place: Place::Device(DeviceSabotage::DeviceStaleIndex),
+    },
+    Sabotage {
+        name: "device-overlook-change",
+        title: "the device does not find a descriptor that changes while it is its own",
+        place: Place::Device(DeviceSabotage::DeviceOverlookChange),
+    },
+    Sabotage {
         name: "nt-leave-mapping",
         title: "nt leaves a mapping behind when a common buffer is freed",
         place: Place::Guest,
