@@ -132,8 +132,11 @@ pub const OP_RING_OPEN: u16 = 0x0153;
 /// Disables ring `a` and frees its common buffers.
 pub const OP_RING_CLOSE: u16 = 0x0154;
 /// DUT `a`: `value[0]` = vectors granted, `value[1]` = interrupts serviced, `value[2]` = bit 0 message
-/// signaled, bit 1 INTx, bit 2 polling.
+/// signaled, bit 1 INTx, bit 2 polling, bits 15:8 channels that the driver serves; `length` = interrupts of
+/// channel `c` since START_DEVICE or its last transfer by interrupt.
 pub const OP_INTERRUPT_STATE: u16 = 0x0155;
+/// Lowest bit of the number of channels in `value[2]` of [`OP_INTERRUPT_STATE`].
+pub const INTERRUPT_STATE_CHANNELS_SHIFT: u32 = 8;
 
 /// Bit of `value[2]` of [`OP_DEVICE_TRANSFER`]: an interrupt of the channel was seen.
 pub const TRANSFER_VALUE_INTERRUPT_SEEN: u64 = 0x1_0000_0000;

@@ -40,8 +40,11 @@ pub const DUT_VERSION_VALUE: u32 = 0x0001_0000;
 pub const REG_ID: u64 = 0x000;
 /// Read-only, 32 bits: [`DUT_VERSION_VALUE`].
 pub const REG_VERSION: u64 = 0x004;
-/// Read-only, 32 bits: bits 7:0 number of channels, bits 15:8 address width in bits.
+/// Read-only, 32 bits: bits 7:0 number of channels (1 to [`DUT_MAX_CHANNELS`]), bits 15:8 address width in
+/// bits.
 pub const REG_CAPABILITIES: u64 = 0x008;
+/// Bits of [`REG_CAPABILITIES`]: number of channels.
+pub const CAPABILITIES_CHANNELS_MASK: u32 = 0xff;
 /// Write: bit 0 resets the engine (self-clearing). Reads zero.
 pub const REG_CONTROL: u64 = 0x00c;
 /// Bit of [`REG_CONTROL`]: reset the engine; requests under way end with `DMA_STATUS_ABORTED`.
@@ -58,6 +61,8 @@ pub const REG_MAPPING_EPOCH: u64 = 0x020;
 pub const REG_INTERRUPT_CAUSE_HIGH: u64 = 0x028;
 /// As [`REG_INTERRUPT_ENABLE`], bit n for channel 32 + n.
 pub const REG_INTERRUPT_ENABLE_HIGH: u64 = 0x02c;
+/// Channels that one register of interrupt cause or enable speaks for.
+pub const CHANNELS_PER_INTERRUPT_REGISTER: u32 = 32;
 
 /// Offset of the register block of channel 0.
 pub const CHANNEL_BASE: u64 = 0x1000;

@@ -54,8 +54,12 @@
 // Read-only, 32 bits: [`DUT_VERSION_VALUE`].
 #define DMARIG_REG_VERSION 4
 
-// Read-only, 32 bits: bits 7:0 number of channels, bits 15:8 address width in bits.
+// Read-only, 32 bits: bits 7:0 number of channels (1 to [`DUT_MAX_CHANNELS`]), bits 15:8 address width in
+// bits.
 #define DMARIG_REG_CAPABILITIES 8
+
+// Bits of [`REG_CAPABILITIES`]: number of channels.
+#define DMARIG_CAPABILITIES_CHANNELS_MASK 255
 
 // Write: bit 0 resets the engine (self-clearing). Reads zero.
 #define DMARIG_REG_CONTROL 12
@@ -80,6 +84,9 @@
 
 // As [`REG_INTERRUPT_ENABLE`], bit n for channel 32 + n.
 #define DMARIG_REG_INTERRUPT_ENABLE_HIGH 44
+
+// Channels that one register of interrupt cause or enable speaks for.
+#define DMARIG_CHANNELS_PER_INTERRUPT_REGISTER 32
 
 // Offset of the register block of channel 0.
 #define DMARIG_CHANNEL_BASE 4096
@@ -598,8 +605,12 @@
 #define DMARIG_OP_RING_CLOSE 340
 
 // DUT `a`: `value[0]` = vectors granted, `value[1]` = interrupts serviced, `value[2]` = bit 0 message
-// signaled, bit 1 INTx, bit 2 polling.
+// signaled, bit 1 INTx, bit 2 polling, bits 15:8 channels that the driver serves; `length` = interrupts of
+// channel `c` since START_DEVICE or its last transfer by interrupt.
 #define DMARIG_OP_INTERRUPT_STATE 341
+
+// Lowest bit of the number of channels in `value[2]` of [`OP_INTERRUPT_STATE`].
+#define DMARIG_INTERRUPT_STATE_CHANNELS_SHIFT 8
 
 // Bit of `value[2]` of [`OP_DEVICE_TRANSFER`]: an interrupt of the channel was seen.
 #define DMARIG_TRANSFER_VALUE_INTERRUPT_SEEN 4294967296

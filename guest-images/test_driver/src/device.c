@@ -95,9 +95,6 @@ void device_initialize(struct device *device, enum device_role role, PDEVICE_OBJ
     device->self = self;
     device->pdo = pdo;
     device->power_state = PowerDeviceD3;
-    /* A DPC may set these as soon as an interrupt is connected. */
+    /* A DPC may set it as soon as an interrupt is connected. */
     KeInitializeEvent(&device->control.wake, SynchronizationEvent, FALSE);
-    for (uint32_t channel = 0; channel < DMARIG_DUT_CHANNELS; channel++) {
-        KeInitializeEvent(&device->dut.channel_event[channel], SynchronizationEvent, FALSE);
-    }
 }

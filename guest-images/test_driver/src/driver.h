@@ -55,7 +55,7 @@ enum interrupt_mode { INTERRUPT_NONE, INTERRUPT_LINE, INTERRUPT_MESSAGE };
 struct interrupt {
     enum interrupt_mode mode;
     uint32_t vectors;      /* granted; 1 for a line */
-    volatile LONG pending; /* bits of vectors or channels that the DPC has to handle */
+    volatile LONG64 pending; /* bits of the channels that the DPC has to handle; bit 0 without any */
     volatile LONG serviced;
 };
 
@@ -77,13 +77,20 @@ struct control {
     uint8_t *response; /* RESPONSE_CAPACITY */
 };
 
+/* What is kept of a channel. */
+struct channel {
+    KEVENT event; /* set by the DPC */
+    volatile LONG interrupts;
+    struct slot_reference ring;
+};
+
 /* The part of a device under test. */
 struct dut {
     uint32_t number;
     struct bar registers;
-    KEVENT channel_event[DMARIG_DUT_CHANNELS];
-    volatile LONG channel_interrupts[DMARIG_DUT_CHANNELS];
-    struct slot_reference ring[DMARIG_DUT_CHANNELS];
+    /* As many as the device says that it has; none while the registers are not mapped. */
+    uint32_t channels;
+    struct channel *channel;
 };
 
 struct device {
@@ -166,11 +173,12 @@ bool device_enlist(struct device *device);
 /* Takes the device out of the driver; the last one releases every object. The caller holds the lock. */
 void device_delist(struct device *device);
 
-/* Resource descriptors of a device that are looked at. */
-#define MAX_DESCRIPTORS 32
+/* Resource descriptors of a device that are looked at: a vector for each channel, and its BARs. */
+#define MAX_DESCRIPTORS (DMARIG_DUT_MAX_CHANNELS + 8u)
 
 /* hardware.c: resources and registers of either function. The front calls these one at a time. */
-/* Maps the BARs and reads the ID registers; `resources` are what front_resource takes. */
+/* Maps the BARs, reads the ID registers and how many channels there are; `resources` are what
+ * front_resource takes. */
 NTSTATUS hardware_map(struct device *device, void *resources);
 void hardware_unmap(struct device *device);
 /* From here on programs may use registers. */
@@ -185,6 +193,7 @@ void hardware_enable(struct device *device);
 void hardware_disable(struct device *device);
 /* Interrupts of an engine that has been reset, as far as any are connected. */
 void hardware_enable_interrupts(struct device *device);
+void hardware_disable_interrupts(struct device *device);
 /* Resets the engine of a device under test: nothing of it accesses memory any more. Rings and
  * interrupts are off afterwards. The caller holds the lock. */
 void quiesce_device(struct device *device);
@@ -198,6 +207,10 @@ bool hardware_recover(struct device *device);
 void ring_restart_all(struct device *device);
 
 /* interrupt.c: what either front's routines do */
+/* A bit for each channel of the device. */
+uint64_t interrupt_all_channels(const struct dut *dut);
+/* Lets these channels interrupt, and no others. */
+void interrupt_enable(const struct dut *dut, uint64_t channels);
 /* In the service routine: takes the cause of `vector`; true when there is work for the DPC. */
 bool interrupt_service(struct device *device, uint32_t vector);
 /* In the DPC: wakes who waits for it. */

@@ -35,11 +35,42 @@ static void unmap_bar(struct bar *bar)
     }
 }
 
+static void free_channels(struct dut *dut)
+{
+    if (dut->channel != NULL) {
+        ExFreePoolWithTag(dut->channel, POOL_TAG);
+        dut->channel = NULL;
+    }
+    dut->channels = 0;
+}
+
 void hardware_unmap(struct device *device)
 {
+    free_channels(&device->dut);
     unmap_bar(&device->dut.registers);
     unmap_bar(&device->control.registers);
     unmap_bar(&device->control.mailbox);
+}
+
+/* Room for what is kept of each channel. The count comes from the device, which may say anything. */
+static NTSTATUS allocate_channels(struct dut *dut)
+{
+    uint32_t channels = read_u32(&dut->registers, DMARIG_REG_CAPABILITIES) &
+                        DMARIG_CAPABILITIES_CHANNELS_MASK;
+    if (channels == 0 || channels > DMARIG_DUT_MAX_CHANNELS) {
+        LOG("register REG_CAPABILITIES tells of %u channels, not of 1 to %u\n", channels,
+            (uint32_t)DMARIG_DUT_MAX_CHANNELS);
+        return STATUS_DEVICE_CONFIGURATION_ERROR;
+    }
+    dut->channel = ExAllocatePool2(POOL_NON_PAGED, channels * sizeof(*dut->channel), POOL_TAG);
+    if (dut->channel == NULL) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    dut->channels = channels;
+    for (uint32_t channel = 0; channel < channels; channel++) {
+        KeInitializeEvent(&dut->channel[channel].event, SynchronizationEvent, FALSE);
+    }
+    return STATUS_SUCCESS;
 }
 
 static NTSTATUS map_dut(struct device *device, void *resources)
@@ -49,6 +80,9 @@ static NTSTATUS map_dut(struct device *device, void *resources)
     if (NT_SUCCESS(status) && read_u32(&dut->registers, DMARIG_REG_ID) != DMARIG_DUT_ID_VALUE) {
         LOG("register REG_ID does not read DMRG\n");
         status = STATUS_DEVICE_CONFIGURATION_ERROR;
+    }
+    if (NT_SUCCESS(status)) {
+        status = allocate_channels(dut);
     }
     return status;
 }
@@ -124,17 +158,22 @@ static void set_up_engine(struct device *device)
 
 void hardware_enable_interrupts(struct device *device)
 {
+    const struct dut *dut = &device->dut;
     if (device->interrupt.mode != INTERRUPT_NONE) {
-        write_u32(&device->dut.registers, DMARIG_REG_INTERRUPT_ENABLE,
-                  (1u << DMARIG_DUT_CHANNELS) - 1);
+        interrupt_enable(dut, interrupt_all_channels(dut));
     }
+}
+
+void hardware_disable_interrupts(struct device *device)
+{
+    interrupt_enable(&device->dut, 0);
 }
 
 /* A request that was given up keeps its channel busy, and its memory in use. */
 static bool is_busy(const struct device *device)
 {
     uint32_t busy = 0;
-    for (uint32_t channel = 0; channel < DMARIG_DUT_CHANNELS; channel++) {
+    for (uint32_t channel = 0; channel < device->dut.channels; channel++) {
         busy |= read_u32(&device->dut.registers, DMARIG_CHANNEL_BASE +
                                                      channel * DMARIG_CHANNEL_STRIDE +
                                                      DMARIG_CH_STATUS) &

@@ -62,12 +62,18 @@ uint16_t op_interrupt_state(struct operation_call *call)
     if (device == NULL) {
         return DMARIG_OUTCOME_NO_DEVICE;
     }
+    const struct dut *dut = &device->dut;
+    if (call->operation->c >= dut->channels) {
+        return DMARIG_OUTCOME_BAD_ARGUMENT;
+    }
     const struct interrupt *interrupt = &device->interrupt;
+    call->result->length = (uint32_t)dut->channel[call->operation->c].interrupts;
     call->result->value[0] = interrupt->vectors;
     call->result->value[1] = (uint32_t)interrupt->serviced;
     call->result->value[2] = interrupt->mode == INTERRUPT_MESSAGE ? 1
                              : interrupt->mode == INTERRUPT_LINE  ? 2
                                                                   : 4;
+    call->result->value[2] |= (uint64_t)dut->channels << DMARIG_INTERRUPT_STATE_CHANNELS_SHIFT;
     return DMARIG_OUTCOME_DONE;
 }
 
@@ -134,7 +140,7 @@ uint16_t op_device_transfer(struct operation_call *call)
     if (device == NULL) {
         return DMARIG_OUTCOME_NO_DEVICE;
     }
-    if (mode > DMARIG_TRANSFER_RING_INTERRUPT || operation->c >= DMARIG_DUT_CHANNELS) {
+    if (mode > DMARIG_TRANSFER_RING_INTERRUPT || operation->c >= device->dut.channels) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
     bool raised = call->environment->irql > IRQL_PASSIVE;

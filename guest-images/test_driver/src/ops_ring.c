@@ -44,12 +44,12 @@ static void quiesce_ring(struct device *device, uint32_t channel)
 
 static struct slot *ring_of(struct device *device, uint32_t channel)
 {
-    return slot_resolve(&g_driver.slots, device->dut.ring[channel], SLOT_RING);
+    return slot_resolve(&g_driver.slots, device->dut.channel[channel].ring, SLOT_RING);
 }
 
 void ring_restart_all(struct device *device)
 {
-    for (uint32_t channel = 0; channel < DMARIG_DUT_CHANNELS; channel++) {
+    for (uint32_t channel = 0; channel < device->dut.channels; channel++) {
         struct slot *slot = ring_of(device, channel);
         if (slot != NULL) {
             program_ring(device, &slot->object.ring);
@@ -103,7 +103,7 @@ uint16_t op_ring_open(struct operation_call *call)
         !slot_is_free(&g_driver.slots, operation->dst)) {
         return DMARIG_OUTCOME_BAD_SLOT;
     }
-    if (operation->c >= DMARIG_DUT_CHANNELS || operation->arg[0] == 0 ||
+    if (operation->c >= device->dut.channels || operation->arg[0] == 0 ||
         operation->arg[0] > DMARIG_RING_MAX_ENTRIES || ring_of(device, operation->c) != NULL) {
         return DMARIG_OUTCOME_BAD_ARGUMENT;
     }
@@ -118,7 +118,7 @@ uint16_t op_ring_open(struct operation_call *call)
     }
     struct slot *slot = slot_take(&g_driver.slots, operation->dst, SLOT_RING);
     slot->object.ring = ring;
-    device->dut.ring[ring.channel] = slot_reference_to(&g_driver.slots, slot);
+    device->dut.channel[ring.channel].ring = slot_reference_to(&g_driver.slots, slot);
     program_ring(device, &slot->object.ring);
     call->result->virtual_address = (uint64_t)(ULONG_PTR)ring.descriptors;
     call->result->logical_address = ring.descriptor_address;

@@ -14,12 +14,17 @@ static uint64_t block(const struct transfer *transfer)
     return DMARIG_CHANNEL_BASE + transfer->channel * DMARIG_CHANNEL_STRIDE;
 }
 
+static struct channel *channel_of(const struct transfer *transfer)
+{
+    return &transfer->device->dut.channel[transfer->channel];
+}
+
 void transfer_arm(struct transfer *transfer)
 {
-    struct dut *dut = &transfer->device->dut;
+    struct channel *channel = channel_of(transfer);
     if (transfer->by_interrupt) {
-        (void)KeClearEvent(&dut->channel_event[transfer->channel]);
-        (void)InterlockedExchange(&dut->channel_interrupts[transfer->channel], 0);
+        (void)KeClearEvent(&channel->event);
+        (void)InterlockedExchange(&channel->interrupts, 0);
     }
 }
 
@@ -28,14 +33,12 @@ static void wait_for_event(struct transfer *transfer)
 {
     LARGE_INTEGER interval;
     interval.QuadPart = -(LONGLONG)DELAY_US * 10;
-    PKEVENT event = &transfer->device->dut.channel_event[transfer->channel];
-    (void)KeWaitForSingleObject(event, Executive, KernelMode, FALSE, &interval);
+    (void)KeWaitForSingleObject(&channel_of(transfer)->event, Executive, KernelMode, FALSE, &interval);
 }
 
 static bool note_interrupt(struct transfer *transfer)
 {
-    transfer->interrupt_seen =
-        transfer->device->dut.channel_interrupts[transfer->channel] != 0;
+    transfer->interrupt_seen = channel_of(transfer)->interrupts != 0;
     return transfer->interrupt_seen;
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use dmarig_abi::registers::{
-    CONTROL_MSIX_VECTORS, DUT_MSIX_VECTORS, PCI_DEVICE_ID_CONTROL, PCI_DEVICE_ID_DUT, PCI_VENDOR_ID,
+    CONTROL_MSIX_VECTORS, DUT_MAX_CHANNELS, PCI_DEVICE_ID_CONTROL, PCI_DEVICE_ID_DUT, PCI_VENDOR_ID,
 };
 use xtask::paths;
 
@@ -39,8 +39,8 @@ fn install_section(service: &str, device: u16) -> String {
 #[test]
 fn both_functions_get_their_vectors_remapping_and_the_service() {
     let functions = [
-        (PCI_DEVICE_ID_DUT, DUT_MSIX_VECTORS),
-        (PCI_DEVICE_ID_CONTROL, CONTROL_MSIX_VECTORS),
+        (PCI_DEVICE_ID_DUT, DUT_MAX_CHANNELS),
+        (PCI_DEVICE_ID_CONTROL, u32::from(CONTROL_MSIX_VECTORS)),
     ];
     for service in SERVICES {
         for (device, vectors) in functions {

@@ -1,4 +1,4 @@
-/* EvtDriverDeviceAdd: makes the device object with its interrupts and queue; and its end. */
+/* EvtDriverDeviceAdd: makes the device object with its queue; and its end. */
 #include "kmdf.h"
 
 static CONTEXT_TYPE(device_type, "kmdf_device", sizeof(struct kmdf_device));
@@ -58,10 +58,7 @@ static NTSTATUS initialize(struct kmdf_device *device, enum device_role role, WD
     device_initialize(&device->shared, role, WdfDeviceWdmGetDeviceObject(handle),
                       WdfDeviceWdmGetPhysicalDevice(handle));
     device->handle = handle;
-    NTSTATUS status = interrupt_create_all(device);
-    if (NT_SUCCESS(status) && role == ROLE_CONTROL) {
-        status = create_queue(device);
-    }
+    NTSTATUS status = role == ROLE_CONTROL ? create_queue(device) : STATUS_SUCCESS;
     if (NT_SUCCESS(status) && !device_enlist(&device->shared)) {
         status = STATUS_INSUFFICIENT_RESOURCES;
     }

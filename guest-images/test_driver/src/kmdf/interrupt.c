@@ -1,6 +1,7 @@
 /*
- * Interrupts of both functions: an interrupt object for each vector that the device may get. The
- * framework connects as many as the resources hold; without any the users poll.
+ * Interrupts of both functions: an interrupt object for each vector that the resources hold, made in
+ * EvtDevicePrepareHardware, since only then is it known how many channels there are. Without any the
+ * users poll.
  */
 #include "kmdf.h"
 
@@ -37,7 +38,7 @@ static VOID NTAPI evt_dpc(WDFINTERRUPT interrupt, WDFOBJECT object)
 static uint32_t number_of(const struct kmdf_device *device, WDFINTERRUPT interrupt)
 {
     uint32_t number = 0;
-    while (number < DMARIG_DUT_CHANNELS && device->interrupts[number] != interrupt) {
+    while (number < device->granted_vectors && device->interrupts[number] != interrupt) {
         number++;
     }
     return number;
@@ -64,12 +65,13 @@ static NTSTATUS NTAPI evt_disable(WDFINTERRUPT interrupt, WDFDEVICE handle)
                      number_of(device, interrupt));
     device->shared.interrupt.mode = INTERRUPT_NONE;
     if (device->shared.role == ROLE_DUT) {
-        write_u32(&device->shared.dut.registers, DMARIG_REG_INTERRUPT_ENABLE, 0);
+        hardware_disable_interrupts(&device->shared);
     }
     return STATUS_SUCCESS;
 }
 
-NTSTATUS interrupt_create_all(struct kmdf_device *device)
+static NTSTATUS create(struct kmdf_device *device, PCM_PARTIAL_RESOURCE_DESCRIPTOR raw,
+                       PCM_PARTIAL_RESOURCE_DESCRIPTOR translated)
 {
     WDF_INTERRUPT_CONFIG config = {
         .Size = sizeof(config),
@@ -78,36 +80,37 @@ NTSTATUS interrupt_create_all(struct kmdf_device *device)
         .EvtInterruptDpc = evt_dpc,
         .EvtInterruptEnable = evt_enable,
         .EvtInterruptDisable = evt_disable,
+        .InterruptRaw = raw,
+        .InterruptTranslated = translated,
         .ReportInactiveOnPowerDown = WDF_USE_DEFAULT,
     };
-    uint32_t vectors = device->shared.role == ROLE_DUT ? DMARIG_DUT_CHANNELS : 1;
-    for (uint32_t i = 0; i < vectors; i++) {
-        NTSTATUS status =
-            WdfInterruptCreate(device->handle, &config, NULL, &device->interrupts[i]);
-        if (!NT_SUCCESS(status)) {
-            return status;
-        }
-    }
-    return STATUS_SUCCESS;
+    return WdfInterruptCreate(device->handle, &config, NULL,
+                              &device->interrupts[device->granted_vectors]);
 }
 
-void interrupt_read_resources(struct kmdf_device *device, WDFCMRESLIST translated)
+NTSTATUS interrupt_create_all(struct kmdf_device *device, WDFCMRESLIST raw, WDFCMRESLIST translated)
 {
+    /* Vectors beyond the last channel stay unused. */
+    uint32_t limit = device->shared.role == ROLE_DUT ? device->shared.dut.channels : 1;
     device->granted_mode = INTERRUPT_NONE;
     device->granted_vectors = 0;
-    for (ULONG i = 0; i < MAX_DESCRIPTORS; i++) {
-        const CM_PARTIAL_RESOURCE_DESCRIPTOR *descriptor = front_resource(translated, i);
+    for (ULONG i = 0; i < MAX_DESCRIPTORS && device->granted_vectors < limit; i++) {
+        PCM_PARTIAL_RESOURCE_DESCRIPTOR descriptor = WdfCmResourceListGetDescriptor(translated, i);
         if (descriptor == NULL) {
             break;
         }
-        if (descriptor->Type == CmResourceTypeInterrupt) {
-            bool message = (descriptor->Flags & INTERRUPT_IS_MESSAGE) != 0;
-            device->granted_mode = message ? INTERRUPT_MESSAGE : INTERRUPT_LINE;
-            device->granted_vectors++;
+        if (descriptor->Type != CmResourceTypeInterrupt) {
+            continue;
         }
+        NTSTATUS status = create(device, WdfCmResourceListGetDescriptor(raw, i), descriptor);
+        if (!NT_SUCCESS(status)) {
+            return status;
+        }
+        bool message = (descriptor->Flags & INTERRUPT_IS_MESSAGE) != 0;
+        device->granted_mode = message ? INTERRUPT_MESSAGE : INTERRUPT_LINE;
+        device->granted_vectors++;
     }
-    /* Those beyond the interrupt objects stay unused. */
-    device->granted_vectors = min(device->granted_vectors, DMARIG_DUT_CHANNELS);
+    return STATUS_SUCCESS;
 }
 
 /* A routine on its way to the interrupt. */

@@ -13,8 +13,8 @@
 struct kmdf_device {
     struct device shared;
     WDFDEVICE handle;
-    /* One for each vector that the device may get; those without a resource stay idle. */
-    WDFINTERRUPT interrupts[DMARIG_DUT_CHANNELS];
+    /* One for each granted vector, from EvtDevicePrepareHardware until its resources go. */
+    WDFINTERRUPT interrupts[DMARIG_DUT_MAX_CHANNELS];
     /* What the resources promise; the shared part learns of it when the framework connects. */
     enum interrupt_mode granted_mode;
     uint32_t granted_vectors;
@@ -61,9 +61,9 @@ struct kmdf_device *device_of(WDFDEVICE handle);
 void power_set_callbacks(WDFDEVICE_INIT *init);
 
 /* interrupt.c */
-NTSTATUS interrupt_create_all(struct kmdf_device *device);
-/* Counts the vectors among the resources. */
-void interrupt_read_resources(struct kmdf_device *device, WDFCMRESLIST translated);
+/* Makes an interrupt object for each vector among the resources; the framework deletes them when the
+ * resources go. */
+NTSTATUS interrupt_create_all(struct kmdf_device *device, WDFCMRESLIST raw, WDFCMRESLIST translated);
 
 /* log.c */
 /* Notes a callback, at any IRQL. */

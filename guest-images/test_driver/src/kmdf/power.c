@@ -9,13 +9,16 @@ static NTSTATUS NTAPI evt_prepare_hardware(WDFDEVICE handle, WDFCMRESLIST raw,
                                            WDFCMRESLIST translated)
 {
     struct kmdf_device *device = device_of(handle);
-    UNREFERENCED_PARAMETER(raw);
     log_device_event(&device->shared, DMARIG_KMDF_EVENT_PREPARE_HARDWARE, 0);
     NTSTATUS status = hardware_map(&device->shared, translated);
     if (!NT_SUCCESS(status)) {
         return status;
     }
-    interrupt_read_resources(device, translated);
+    status = interrupt_create_all(device, raw, translated);
+    if (!NT_SUCCESS(status)) {
+        hardware_unmap(&device->shared);
+        return status;
+    }
     resources_note(device, translated);
     device->shared.state = PNP_STARTED;
     device->shared.power_state = PowerDeviceD0;
