@@ -14,7 +14,9 @@ mod verdict;
 use dmarig_abi::Iova;
 use dmarig_abi::completion::COMPLETION_SIZE_BYTES;
 use dmarig_abi::descriptor::DESCRIPTOR_SIZE_BYTES;
-use dmarig_abi::registers::{CONTROL_RESET, REG_CONTROL, REG_INTERRUPT_ENABLE};
+use dmarig_abi::registers::{
+    CONTROL_RESET, REG_CONTROL, REG_INTERRUPT_ENABLE, REG_INTERRUPT_ENABLE_HIGH,
+};
 
 use crate::device_description::DeviceDescription;
 use crate::extended_config::ExtendedConfig;
@@ -59,6 +61,16 @@ impl Buffer {
     /// The address of one byte.
     pub(crate) fn at(&self, offset: u64) -> Iova {
         Iova::new(self.logical_address.raw().wrapping_add(offset))
+    }
+
+    /// Some bytes of it, for a finding.
+    pub(crate) fn part(&self, offset: u64, length_bytes: u64) -> Self {
+        Self {
+            name: format!("{}, {length_bytes:#x} bytes from {offset:#x} on", self.name),
+            logical_address: self.at(offset),
+            length_bytes,
+            ..self.clone()
+        }
     }
 }
 
@@ -444,16 +456,26 @@ pub(crate) fn release_and_reset(rig: &mut dyn Rig) -> Result<Vec<StepResult>, Ri
             .map(|dut| Step::read_register(dut, REG_INTERRUPT_ENABLE)),
     );
     let mut results = rig.run(CONTROL_THREAD, &release)?;
-    let enables = results.iter().skip(1).map(|read| read.result.value[0]);
-    let reset: Vec<Step> = duts
-        .zip(enables)
-        .flat_map(|(dut, enable)| {
-            [
-                Step::write_register(dut, REG_CONTROL, u64::from(CONTROL_RESET)),
-                Step::write_register(dut, REG_INTERRUPT_ENABLE, enable),
-            ]
-        })
+    let enables: Vec<u64> = results
+        .iter()
+        .skip(1)
+        .map(|read| read.result.value[0])
         .collect();
+    let mut reset = Vec::new();
+    for (dut, enable) in duts.zip(enables) {
+        reset.extend([
+            Step::write_register(dut, REG_CONTROL, u64::from(CONTROL_RESET)),
+            Step::write_register(dut, REG_INTERRUPT_ENABLE, enable),
+        ]);
+        if enable == u64::from(u32::MAX) {
+            // All of the low half: there may be channels in the high one.
+            let high = Step::read_register(dut, REG_INTERRUPT_ENABLE_HIGH);
+            let read = rig.run(CONTROL_THREAD, &[high])?;
+            let enable = read.first().map_or(0, |read| read.result.value[0]);
+            let restore = Step::write_register(dut, REG_INTERRUPT_ENABLE_HIGH, enable);
+            reset.push(restore);
+        }
+    }
     results.extend(rig.run(CONTROL_THREAD, &reset)?);
     Ok(results)
 }

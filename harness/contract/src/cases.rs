@@ -110,8 +110,8 @@ pub const SUITES: &[Suite] = &[
     },
     Suite {
         name: "engine",
-        title: "the device's own engine, driven by its registers: lists, chains, fences, index mode, prefetch",
-        lists: &[engine::CASES],
+        title: "the device's own engine, driven by its registers: lists, chains, fences, index mode, prefetch, 64 channels",
+        lists: engine::LISTS_OF_CASES,
     },
     Suite {
         name: "several",

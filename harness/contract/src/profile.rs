@@ -79,6 +79,8 @@ pub struct Profile {
     pub programs: &'static [EarlyProgram],
     /// Fewest devices under test; where `--device` names fewer, built-in ones join them.
     pub duts: u16,
+    /// Text of the device file of `dut0`, if the case needs another than the built-in one (or the user's).
+    pub device: Option<&'static str>,
 }
 
 impl Profile {
@@ -93,6 +95,7 @@ impl Profile {
         sg_callback: SgCallback::Sync,
         programs: &[],
         duts: 1,
+        device: None,
     };
 }
 

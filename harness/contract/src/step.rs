@@ -2,6 +2,7 @@
 
 mod adapter;
 mod allocation;
+mod device;
 mod kmdf;
 mod kmdf_io;
 mod kmdf_transaction;

@@ -14,6 +14,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+#[path = "vm/engine.rs"]
+mod engine;
 #[path = "vm/explore.rs"]
 mod explore;
 #[path = "vm/faults.rs"]
@@ -51,7 +53,11 @@ fn main() {
     trials.extend(several::trials());
     trials.extend(walk::trials());
     trials.push(driver_of_gcc());
+    trials.extend(engine::trials());
     for name in sabotages() {
+        if engine::SEEN_BY_IT_ALONE.contains(&name.as_str()) {
+            continue;
+        }
         let title = format!("{name}_turns_exactly_its_checks_red");
         trials.push(Trial::test(title, move || sabotaged(&name)));
     }
@@ -60,6 +66,7 @@ fn main() {
         .filter(|name| name != SEEN_BY_TRANSFERS_ALONE && name != SEEN_AT_LOW_RESOURCES)
         .filter(|name| !name.starts_with(SEEN_AT_UNLOAD))
         .filter(|name| !SEEN_UNDER_FAULTS.contains(&name.as_str()))
+        .filter(|name| !engine::SEEN_BY_IT_ALONE.contains(&name.as_str()))
         .collect();
     trials.extend(explore::trials(&seen_by_actions));
     trials.extend(recorded::trials());
@@ -342,15 +349,19 @@ fn sabotaged(name: &str) -> Result<(), Failed> {
         name if SEEN_UNDER_FAULTS.contains(&name) => SURVIVE_CHECKS,
         _ => &[],
     };
+    red_set_is(name, checks, "tests/sabotages.toml")
+}
+
+/// Runs the checks under a sabotage and compares what is red with the table's row.
+fn red_set_is(name: &str, checks: &[&str], table: &str) -> Result<(), Failed> {
     let run = Run::new(&[&["--sabotage", name], checks].concat());
     let seen = run.red_sets();
-    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sabotages.toml");
-    let table: BTreeMap<String, RedSets> = toml::from_str(&fs::read_to_string(table)?)?;
-    if table.get(name) == Some(&seen) {
+    let rows = red_sets_of(table)?;
+    if rows.get(name) == Some(&seen) {
         // Red, and said so; a sabotage that no boot saw strike would have the same exit.
         return run.expect_exit(1).and_then(|()| run.expect_struck());
     }
-    let mut text = format!("the red set differs from tests/sabotages.toml; seen:\n\n[{name}]\n");
+    let mut text = format!("the red set differs from {table}; seen:\n\n[{name}]\n");
     for (mode, ids) in &seen {
         text.push_str(
             &format!("{mode} = {ids:#?}\n")
@@ -361,6 +372,12 @@ fn sabotaged(name: &str) -> Result<(), Failed> {
     run.expect_exit(1)
         .map_err(|error| format!("{text}\n{}", error.message().unwrap_or("?")))?;
     Err(text.into())
+}
+
+/// The rows of a table, by sabotage.
+fn red_sets_of(table: &str) -> Result<BTreeMap<String, RedSets>, Failed> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(table);
+    Ok(toml::from_str(&fs::read_to_string(path)?)?)
 }
 
 fn interrupted() -> Result<(), Failed> {

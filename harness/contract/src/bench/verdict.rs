@@ -376,21 +376,19 @@ impl Bench<'_> {
 
     /// The violations that the case has caused must be of this kind, and at least one: their words.
     pub(crate) fn expect_violations(&mut self, kind: &str) -> Result<Vec<String>, CaseEnd> {
+        let words = self.violations_of(kind)?;
+        if words.is_empty() {
+            return Err(violations_finding(kind, "none".into()).into());
+        }
+        Ok(words)
+    }
+
+    /// The violations that the case has caused, which may be of this kind alone: their words.
+    pub(crate) fn violations_of(&mut self, kind: &str) -> Result<Vec<String>, CaseEnd> {
         let found = self.rig.take_violations()?;
-        let others = found.iter().find(|violation| violation.kind != kind);
-        if found.is_empty() || others.is_some() {
-            let seen = others.map_or("none".to_owned(), |other| {
-                format!("{}: {}", other.kind, other.detail)
-            });
-            return Err(Finding {
-                view: "ledger",
-                what: "violations".to_owned(),
-                buffer: None,
-                logical_address: None,
-                expected: format!("violations of the kind {kind}"),
-                seen,
-            }
-            .into());
+        if let Some(other) = found.iter().find(|violation| violation.kind != kind) {
+            let seen = format!("{}: {}", other.kind, other.detail);
+            return Err(violations_finding(kind, seen).into());
         }
         Ok(found
             .into_iter()
@@ -486,5 +484,16 @@ fn mismatch(
         logical_address: Some(buffer.at(offset)),
         expected: format!("byte {expected:#04x} at offset {offset:#x}"),
         seen: format!("{seen:#04x}"),
+    }
+}
+
+fn violations_finding(kind: &str, seen: String) -> Finding {
+    Finding {
+        view: "ledger",
+        what: "violations".to_owned(),
+        buffer: None,
+        logical_address: None,
+        expected: format!("violations of the kind {kind}"),
+        seen,
     }
 }

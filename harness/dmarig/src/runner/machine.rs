@@ -42,6 +42,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 const DEATH_GRACE: Duration = Duration::from_millis(500);
 /// How often we look for the device's socket.
 const CONNECT_INTERVAL: Duration = Duration::from_millis(1);
+/// File beside the logs with the device that a profile asks for.
+const PROFILE_DEVICE: &str = "device.toml";
 /// How long the guest may take to take a console command.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(5);
 /// How the ending of a QEMU begins that did not come to run the guest.
@@ -157,7 +159,7 @@ impl Machine {
         let driver = plan.artifacts.driver(boot.profile.driver)?;
         nt::write_archive(driver, boot.profile.programs, &archive)?;
 
-        let mut device = start_device(plan, &sockets, logs)?;
+        let mut device = start_device(boot, &sockets)?;
         let mut client = connect_control(&sockets.control, &mut device)?;
         device_faults::load(&mut client, boot.faults, boot.n_duts()).map_err(StartError::Faults)?;
         on_qemu_start();
@@ -269,7 +271,27 @@ impl Machine {
     }
 }
 
-fn start_device(plan: &Plan, sockets: &Sockets, logs: &Path) -> Result<ChildProcess, StartError> {
+/// The device files of a boot: the user's, but the profile's for the first device where it has one.
+fn device_files(boot: &Boot<'_>) -> Result<Vec<PathBuf>, StartError> {
+    let devices = boot.plan.devices.iter();
+    let mut files: Vec<PathBuf> = devices.map(|device| device.file.clone()).collect();
+    let Some(text) = boot.profile.device else {
+        return Ok(files);
+    };
+    let path = boot.logs.join(PROFILE_DEVICE);
+    fs::write(&path, text).map_err(|source| StartError::File {
+        path: path.clone(),
+        source,
+    })?;
+    match files.first_mut() {
+        Some(first) => *first = path,
+        None => files.push(path),
+    }
+    Ok(files)
+}
+
+fn start_device(boot: &Boot<'_>, sockets: &Sockets) -> Result<ChildProcess, StartError> {
+    let Boot { plan, logs, .. } = boot;
     let option = |name: &str, path: &Path| [OsString::from(name), path.into()];
     let mut arguments = [
         option("--control-function", &sockets.control_function),
@@ -279,8 +301,8 @@ fn start_device(plan: &Plan, sockets: &Sockets, logs: &Path) -> Result<ChildProc
     for socket in &sockets.duts {
         arguments.extend(option("--socket", socket));
     }
-    for device in &plan.devices {
-        arguments.extend(option("--device", &device.file));
+    for file in device_files(boot)? {
+        arguments.extend(option("--device", &file));
     }
     if !plan.sandbox {
         arguments.push("--no-sandbox".into());

@@ -376,4 +376,15 @@ mod tests {
             .collect();
         assert_eq!(ids, [vec!["a", "d"], vec!["b"], vec!["c", "f"], vec!["e"]]);
     }
+
+    #[test]
+    fn device_files_of_profiles_are_sound() {
+        let texts = SUITES
+            .iter()
+            .flat_map(|suite| suite.cases())
+            .filter_map(|case| Some((case.profile.name, case.profile.device?)));
+        for (name, text) in texts {
+            device_file::parse(Path::new(name), text).expect("a device file");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! What the rig needs is asked of `dmarig doctor`; lacking it, every test is skipped with the reason.
 
+mod channels;
 mod kmdf;
 mod messages;
 mod quiescence;
@@ -14,7 +15,7 @@ use dmarig_abi::completion::DMA_STATUS_SUCCESS;
 use dmarig_abi::descriptor::{DMA_OP_VERIFY_PATTERN, DMA_OP_WRITE_PATTERN};
 use dmarig_abi::mailbox as mb;
 use dmarig_abi::operation::{self as op, Operation};
-use dmarig_abi::registers::{DUT_CHANNELS, DUT_ID_VALUE, REG_ID};
+use dmarig_abi::registers::{DUT_ID_VALUE, REG_ID};
 use libtest_mimic::{Arguments, Failed, Trial};
 use rig::{DMARIG, Ran, Rig, Setup};
 use serde_json::Value;
@@ -36,7 +37,7 @@ type Test = fn(DriverKind) -> Result<(), Failed>;
 fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
-    let tests: [(&str, Test); 16] = [
+    let tests: [(&str, Test); 17] = [
         ("program_runs_at_the_irql_of_its_context", contexts),
         ("early_programs_run_in_add_device_and_start", early_programs),
         (
@@ -57,7 +58,14 @@ fn main() {
             "control_function_comes_back_after_stop_and_power_down",
             control_function,
         ),
-        ("fewer_vectors_and_a_line_serve_every_channel", interrupts),
+        (
+            "fewer_vectors_and_a_line_serve_every_channel",
+            channels::interrupts,
+        ),
+        (
+            "impossible_number_of_channels_is_refused",
+            channels::impossible_count,
+        ),
         ("misuse_is_refused_before_anything_is_called", refusals),
         (
             "sixty_four_long_messages_at_once_all_arrive",
@@ -72,14 +80,21 @@ fn main() {
             quiescence::reset_on_the_way_out,
         ),
     ];
-    let kmdf_tests: [(&str, Test); 13] = [
+    let kmdf_tests: [(&str, Test); 14] = [
         ("program_runs_at_the_irql_of_its_context", contexts),
         ("early_programs_run_in_add_device_and_start", early_programs),
         ("system_sleep_and_wake_keep_the_rings", system_power),
         ("cancelled_queries_change_nothing", cancelled_queries),
         ("stop_releases_what_lies_on_the_device", stop_and_start),
         ("surprise_removal_and_remove_run_their_programs", removal),
-        ("fewer_vectors_and_a_line_serve_every_channel", interrupts),
+        (
+            "fewer_vectors_and_a_line_serve_every_channel",
+            channels::interrupts,
+        ),
+        (
+            "impossible_number_of_channels_is_refused",
+            channels::impossible_count,
+        ),
         ("misuse_is_refused_before_anything_is_called", refusals),
         (
             "deferred_work_and_spin_locks_run_at_their_irql",
@@ -436,29 +451,6 @@ fn control_function(driver: DriverKind) -> Result<(), Failed> {
         expect_moved(&rig.run(&[verify(RING_CHANNEL, TransferMode::RingPoll)]), 0);
     }
     rig.finish();
-    Ok(())
-}
-
-fn interrupts(driver: DriverKind) -> Result<(), Failed> {
-    for (vectors, kind) in [(2_u64, 1), (0, 2)] {
-        let device_file = format!("[interrupts]\nmsix_vectors = {vectors}\n");
-        let mut rig = Rig::boot(Setup {
-            device_file: Some(&device_file),
-            ..Setup::of(driver)
-        });
-        prepare(&mut rig);
-        for channel in 0..DUT_CHANNELS {
-            let ran = rig.run(&[
-                verify(channel, TransferMode::RegisterInterrupt),
-                bare(op::OP_INTERRUPT_STATE, 0, [0; 5]),
-            ]);
-            let seen = expect_moved(&ran, 0) & INTERRUPT_SEEN != 0;
-            assert!(seen, "{vectors} vectors, channel {channel}");
-            let state = ran.results[1].result.value;
-            assert_eq!((state[0], state[2]), (vectors.max(1), kind));
-        }
-        rig.finish();
-    }
     Ok(())
 }
 

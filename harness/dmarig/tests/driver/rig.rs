@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use contract::{DriverKind, GuestMemory, Profile, Remapping, Step, StepResult};
-use control_api::Client;
-use control_api::request::{MailboxCall, MailboxWaitAttached};
+use control_api::request::{FaultsLoad, MailboxCall, MailboxWaitAttached};
+use control_api::{Client, FunctionName};
 use cpio::newc;
 use dmarig::faults::Faults;
 use dmarig::guest::nt;
@@ -241,9 +241,23 @@ impl Rig {
 
     /// Gives the guest's PnP manager a command, which must succeed.
     pub fn command(&mut self, line: &str) {
+        assert_eq!(self.command_status(line), "0x0", "{line}");
+    }
+
+    /// Gives a command, and tells its status.
+    pub fn command_status(&mut self, line: &str) -> String {
         writeln!(self.com1, "{line}").expect("the guest reads");
         let answer = self.await_event(|event| event["event"] == "command" && event["line"] == line);
-        assert_eq!(answer["status"], "0x0", "{line}");
+        answer["status"].as_str().expect("a text").to_owned()
+    }
+
+    /// Loads fault rules into the device.
+    pub fn load_faults(&mut self, rules: &str) {
+        let load = FaultsLoad {
+            function: FunctionName::DUT0,
+            rules: rules.to_owned(),
+        };
+        self.client.call(&load, DEADLINE).expect("a rule file");
     }
 
     /// Shuts down; nothing may be left, and nothing odd have been seen.
