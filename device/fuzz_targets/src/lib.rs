@@ -7,27 +7,36 @@
 #![forbid(unsafe_code)]
 
 mod bed;
+mod boards;
 mod engine;
 mod event_log;
 mod faults;
 mod files;
+mod pe;
+mod response;
 mod rig;
 mod script;
 mod vtd;
+mod vtd_registers;
 
 /// A target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 13] = [
     ("wire", rig::wire),
     ("device", rig::device),
     ("mailbox", rig::mailbox),
     ("control", rig::control),
+    ("board", boards::board),
+    ("edu", boards::edu),
     ("vtd", vtd::vtd),
+    ("vtd_registers", vtd_registers::vtd_registers),
     ("rule_file", files::rule_file),
     ("device_file", files::device_file),
     ("event_log", event_log::event_log),
+    ("response", response::response),
+    ("pe", pe::pe),
 ];
 
 /// The target of a name.

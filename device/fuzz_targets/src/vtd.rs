@@ -12,11 +12,24 @@ const MAX_OPS: usize = 128;
 /// Pages in which tables lie; addresses beyond read as not there.
 const TABLE_PAGES: u64 = 16;
 /// Entries of the caches: few, so that they are evicted.
-const CACHE_ENTRIES: usize = 4;
+pub const CACHE_ENTRIES: usize = 4;
 
 /// Words of memory, of which those not written are zero.
 #[derive(Default)]
-struct Words(BTreeMap<u64, u64>);
+pub struct Words(BTreeMap<u64, u64>);
+
+impl Words {
+    /// Puts an entry into a table.
+    pub fn put(&mut self, page: u8, index: u16, entry: u64) {
+        self.0.insert(address(page, index), entry);
+    }
+
+    /// Puts an entry into a table that points to another of them, with these bits.
+    pub fn link(&mut self, page: u8, index: u16, to: u8, bits: u64) {
+        let entry = (u64::from(to) % TABLE_PAGES) << 12 | bits & !0x00ff_ffff_ffff_f000;
+        self.put(page, index, entry);
+    }
+}
 
 impl PhysicalMemory for Words {
     fn read_u64(&self, address: GuestPhysAddr) -> Option<u64> {
@@ -107,13 +120,11 @@ fn step(op: &Op, memory: &mut Words, unit: &mut RemappingUnit, plain: &mut Remap
             low,
             high,
         } => {
-            let entry = (u64::from(to) % TABLE_PAGES) << 12
-                | u64::from(low & 0xfff)
-                | u64::from(high) << 56;
-            memory.0.insert(address(page, index.into()), entry);
+            let bits = u64::from(low & 0xfff) | u64::from(high) << 56;
+            memory.link(page, index.into(), to, bits);
         }
         Op::Entry { page, index, value } => {
-            memory.0.insert(address(page, index), value);
+            memory.put(page, index, value);
         }
         Op::Translate {
             requester,
