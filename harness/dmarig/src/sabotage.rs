@@ -85,6 +85,11 @@ pub const SABOTAGES: &[Sabotage] = &[
         place: Place::Guest,
     },
     Sabotage {
+        name: "nt-shared-domain",
+        title: "nt maps for every device what it maps for one",
+        place: Place::Guest,
+    },
+    Sabotage {
         name: "nt-leak-on-failure",
         title: "nt leaves the mapping of a call that runs out of memory behind it",
         place: Place::Guest,

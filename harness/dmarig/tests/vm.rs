@@ -65,7 +65,7 @@ fn main() {
         .into_iter()
         .filter(|name| name != SEEN_BY_TRANSFERS_ALONE && name != SEEN_AT_LOW_RESOURCES)
         .filter(|name| !name.starts_with(SEEN_AT_UNLOAD))
-        .filter(|name| !SEEN_UNDER_FAULTS.contains(&name.as_str()))
+        .filter(|name| !SEEN_UNDER_FAULTS.contains(&name.as_str()) && name != SEEN_BESIDE_ANOTHER)
         .filter(|name| !engine::SEEN_BY_IT_ALONE.contains(&name.as_str()))
         .collect();
     trials.extend(explore::trials(&seen_by_actions));
@@ -324,6 +324,8 @@ fn same_again() -> Result<(), Failed> {
 const SEEN_AT_UNLOAD: &str = "driver-leak-";
 /// What a driver owes a device that misbehaves, or that sleeps: seen by the suite of that alone.
 const SEEN_UNDER_FAULTS: [&str; 2] = ["driver-no-recovery", "driver-dma-in-d3"];
+/// Seen by a second device alone.
+const SEEN_BESIDE_ANOTHER: &str = "nt-shared-domain";
 const SURVIVE_CHECKS: &[&str] = &["--suite", "survive"];
 /// The generated actions of explore make no transfers.
 const SEEN_BY_TRANSFERS_ALONE: &str = "driver-skip-flush";
@@ -346,6 +348,7 @@ const TRANSFER_CHECKS: &[&str] = &[
 fn sabotaged(name: &str) -> Result<(), Failed> {
     let checks = match name {
         SEEN_BY_TRANSFERS_ALONE | "driver-truncate-address" => TRANSFER_CHECKS,
+        SEEN_BESIDE_ANOTHER => &["--suite", "several"],
         name if SEEN_UNDER_FAULTS.contains(&name) => SURVIVE_CHECKS,
         _ => &[],
     };

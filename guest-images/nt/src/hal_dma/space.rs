@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::iova::{IovaRequest, IovaSpace};
+use super::sabotage;
 use crate::arch::guarded::Guarded;
 use crate::memory::low_resources::{collect, strikes};
 use crate::memory::{self, GuestPhysAddr, Pfn};
@@ -56,20 +57,22 @@ pub(super) fn map(
     permissions: Permissions,
 ) -> Option<u64> {
     SPACES.with(|spaces| {
-        let space = spaces.get_mut(&requester.raw())?;
         let pages: Vec<GuestPhysAddr> =
             collect(pages.iter().map(|page| page.start()), pages.len())?;
         if strikes() {
             return None;
         }
-        let iova = space.iovas.allocate(request)?;
-        if space
-            .domain
-            .map(Iova::new(iova), &pages, permissions)
-            .is_err()
-        {
-            space.iovas.free(iova);
+        let keeper = keeper_of(spaces, requester);
+        let iova = spaces.get_mut(&keeper)?.iovas.allocate(request)?;
+        let own = spaces.get_mut(&requester.raw())?;
+        let mapped = own.domain.map(Iova::new(iova), &pages, permissions);
+        if mapped.is_err() {
+            spaces.get_mut(&keeper)?.iovas.free(iova);
             return None;
+        }
+        for other in sharers(spaces, requester) {
+            // A sabotage may fail.
+            let _ = other.domain.map(Iova::new(iova), &pages, permissions);
         }
         Some(iova)
     })
@@ -78,13 +81,39 @@ pub(super) fn map(
 /// Unmaps pages, page by page and flushed, and puts their IOVAs into quarantine.
 pub(super) fn unmap(requester: RequesterId, iova: u64, n_pages: u64) -> bool {
     SPACES.with(|spaces| {
-        let Some(space) = spaces.get_mut(&requester.raw()) else {
+        let Some(own) = spaces.get_mut(&requester.raw()) else {
             return false;
         };
-        let is_unmapped = space.domain.unmap(Iova::new(iova), n_pages).is_ok();
-        space.iovas.free(iova);
+        let is_unmapped = own.domain.unmap(Iova::new(iova), n_pages).is_ok();
+        for other in sharers(spaces, requester) {
+            let _ = other.domain.unmap(Iova::new(iova), n_pages);
+        }
+        let keeper = keeper_of(spaces, requester);
+        if let Some(keeper) = spaces.get_mut(&keeper) {
+            keeper.iovas.free(iova);
+        }
         is_unmapped
     })
+}
+
+/// Whose IOVAs a device gets: its own, or by sabotage those of the first device.
+fn keeper_of(spaces: &BTreeMap<u16, DeviceSpace>, requester: RequesterId) -> u16 {
+    let first = spaces
+        .keys()
+        .next()
+        .filter(|_| sabotage::is_shared_domain());
+    first.copied().unwrap_or(requester.raw())
+}
+
+/// The other devices that by sabotage reach what is mapped for this one; else none.
+fn sharers(
+    spaces: &mut BTreeMap<u16, DeviceSpace>,
+    requester: RequesterId,
+) -> impl Iterator<Item = &mut DeviceSpace> {
+    spaces
+        .iter_mut()
+        .filter(move |(other, _)| sabotage::is_shared_domain() && **other != requester.raw())
+        .map(|(_, space)| space)
 }
 
 /// RAM and device memory: addresses that an IOVA should never look like.

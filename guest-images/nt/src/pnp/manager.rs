@@ -82,7 +82,7 @@ fn choose_sabotage(info: &BootInfo, service: &str) {
     } else if !sabotage::choose(name) {
         refuse(
             format_args!("sabotage {name} is not known"),
-            "use nt-leave-mapping, nt-split-logical, nt-leak-on-failure or driver-*",
+            "use nt-leave-mapping, nt-split-logical, nt-shared-domain, nt-leak-on-failure or driver-*",
         );
     }
 }

@@ -81,14 +81,19 @@ impl Own {
     }
 
     fn make_of(bench: &mut Bench<'_>, dut: u32, pages: u64) -> Result<Self, CaseEnd> {
-        bench.turn_to(dut)?;
         let others = bench.mappings_of(1 - dut)?;
+        let own = Self::make_unwatched(bench, dut, pages)?;
+        let what = format!("the creation of {}", own.buffer.name);
+        bench.check_mappings_of(1 - dut, &others, &what)?;
+        Ok(own)
+    }
+
+    fn make_unwatched(bench: &mut Bench<'_>, dut: u32, pages: u64) -> Result<Self, CaseEnd> {
+        bench.turn_to(dut)?;
         let adapter = bench.adapter(64)?;
         let source = bench.contiguous_mdl(pages)?;
         let mut buffer = bench.create_ok(adapter, &source, None)?;
         buffer.name = format!("{} of dut{dut}", buffer.name);
-        let what = format!("the creation of {}", buffer.name);
-        bench.check_mappings_of(1 - dut, &others, &what)?;
         Ok(Self {
             dut,
             source,
@@ -132,7 +137,8 @@ impl Own {
 fn foreign_address(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     for owner in DUTS {
         let other = 1 - owner;
-        let own = Own::make(bench, owner)?;
+        // The device's own eyes are to see what is wrong, before the mapping sets are compared.
+        let own = Own::make_unwatched(bench, owner, PAGES)?;
         own.exercise(bench)?;
         bench.turn_to(other)?;
         let pages = (0..PAGES).map(|page| own.buffer.at(page * PAGE_SIZE).raw());
