@@ -7,6 +7,7 @@ mod built_in_unit;
 mod bus;
 mod control_change;
 mod coverage;
+mod device_model;
 mod faults;
 mod iommu_calls;
 mod iommu_records;
@@ -19,6 +20,7 @@ mod records;
 mod references;
 mod remapping;
 mod removed_ranges;
+mod sabotages;
 mod stale;
 mod tape;
 
@@ -27,22 +29,18 @@ use std::time::Instant;
 use control_api::FunctionName;
 use control_api::ledger::{AccessDirection, ViolationKind};
 use control_api::request::Sabotage;
-use control_api::response::{Buffer, DmaOutcome, Mappings, MappingsSummary, SabotageState};
+use control_api::response::{Buffer, DmaOutcome, Mappings, MappingsSummary};
 use device_file::DeviceDescription;
 use dmarig_abi::Iova;
 use endpoint::{
-    Direction, Endpoint, EndpointEvent, Finding, FindingKind, HostQueueFull, Moment, Origin,
-    Progress, Request, RequestRecord, Tick, WorkContext,
+    Endpoint, EndpointEvent, Finding, FindingKind, HostQueueFull, Moment, Origin, Progress,
+    Request, RequestRecord, Tick, WorkContext,
 };
 use guest_memory::SharedMemoryError;
-use pci_function::ResetKind;
-use recording::log::{Event, ResetInput};
+use recording::log::Event;
 use recording::trace::TraceRecord;
 use register_coverage::Coverage;
-use vfio_user::{
-    Connection, DeviceModel, DmaError, DmaMap, DmaTicket, DmaUnmap, Errno, InterruptCounters,
-    IrqIndex, IrqInfo, IrqSet, RegionIndex, RegionInfo,
-};
+use vfio_user::{Connection, Errno, InterruptCounters, RegionIndex};
 
 use crate::host_request;
 use crate::ledger::{DeclareError, IovaRange, Ledger, LiveReference, Requester};
@@ -56,9 +54,7 @@ pub(crate) use iommu_calls::IommuCallError;
 pub use memory::DutMemory;
 use messages::Messages;
 pub use messages::{MessageCounters, MessageDma};
-use stale::StaleTranslations;
 pub use tape::Divergence;
-use tape::IrqNote;
 
 /// The device under test.
 #[derive(Debug)]
@@ -222,55 +218,6 @@ impl Dut {
         true
     }
 
-    /// Sets a sabotage. One of the endpoint's own replaces the other.
-    pub fn set_sabotage(&mut self, sabotage: Sabotage, times: Option<u32>) {
-        self.note_change(|| ControlChange::SetSabotage(sabotage, times));
-        let endpoint_sabotage = match sabotage {
-            Sabotage::DeviceStaleMapping => {
-                self.memory.set_stale(Some(StaleTranslations::new(times)));
-                return;
-            }
-            Sabotage::DeviceFlipBit => endpoint::Sabotage::FlipBit,
-            Sabotage::DeviceSkipWrite => endpoint::Sabotage::SkipWrite,
-            Sabotage::DeviceWritePastEnd => endpoint::Sabotage::WritePastEnd,
-            Sabotage::DeviceCompleteEarly => endpoint::Sabotage::CompleteEarly,
-            Sabotage::DeviceLoseInterrupt => endpoint::Sabotage::LoseInterrupt,
-            Sabotage::DevicePassFence => endpoint::Sabotage::PassFence,
-            Sabotage::DeviceIgnoreChain => endpoint::Sabotage::IgnoreChain,
-            Sabotage::DeviceStaleIndex => endpoint::Sabotage::StaleIndex,
-            Sabotage::DeviceOverlookChange => endpoint::Sabotage::OverlookChange,
-        };
-        self.sabotage = Some((sabotage, times));
-        let times = times.unwrap_or(u32::MAX);
-        self.endpoint.set_sabotage(Some(endpoint_sabotage), times);
-    }
-
-    /// Ends every sabotage.
-    pub fn clear_sabotages(&mut self) {
-        self.note_change(|| ControlChange::ClearSabotages);
-        self.sabotage = None;
-        self.endpoint.set_sabotage(None, 0);
-        self.memory.set_stale(None);
-    }
-
-    /// The sabotages that are set, and how often each has struck.
-    #[must_use]
-    pub fn sabotages(&self) -> Vec<SabotageState> {
-        let struck = self.endpoint.sabotage_fired();
-        let own = self.sabotage.map(|(name, times)| SabotageState {
-            name,
-            times_left: times.map(|times| times.saturating_sub(struck)),
-            struck: struck.into(),
-        });
-        let stale = self.memory.stale().filter(|stale| !stale.is_passive());
-        let stale = stale.map(|stale| SabotageState {
-            name: Sabotage::DeviceStaleMapping,
-            times_left: stale.times_left(),
-            struck: stale.struck(),
-        });
-        own.into_iter().chain(stale).collect()
-    }
-
     /// The ledger.
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
@@ -432,113 +379,5 @@ impl Dut {
             channel: None,
             epoch: self.memory.epoch(),
         }
-    }
-}
-
-impl DeviceModel for Dut {
-    fn region_info(&self, region: RegionIndex) -> RegionInfo<'_> {
-        self.front.region_info(region)
-    }
-
-    fn irq_info(&self, index: IrqIndex) -> IrqInfo {
-        self.front.irq_info(index)
-    }
-
-    fn read_region(
-        &mut self,
-        region: RegionIndex,
-        offset: u64,
-        data: &mut [u8],
-    ) -> Result<(), Errno> {
-        self.memory
-            .tape_mut()
-            .note(|| on_tape::region_read(region, offset, data.len()));
-        let outcome = if let Some(bar) = self.front.endpoint_bar(region, offset) {
-            match self.unit_register(bar, offset) {
-                Some(at) => self.read_unit_registers(at, data),
-                None => self.endpoint.read(bar, offset, data, self.moment()),
-            }
-            self.cover(region, offset, Direction::Read, data);
-            Ok(())
-        } else {
-            self.front.read_region(region, offset, data)
-        };
-        if region.bar().is_some_and(|bar| self.front.has_memory(bar)) {
-            // The guest writes such a BAR without telling, so what lies there comes from outside.
-            self.memory.tape_mut().exchange(Iova::new(offset), data);
-        }
-        self.strike_read(region, offset, data);
-        self.note_access(region, offset, AccessDirection::Read, data);
-        self.follow_pin();
-        outcome
-    }
-
-    fn write_region(&mut self, region: RegionIndex, offset: u64, data: &[u8]) -> Result<(), Errno> {
-        self.memory
-            .tape_mut()
-            .note_region_write(region, offset, data);
-        self.note_access(region, offset, AccessDirection::Write, data);
-        self.cover(region, offset, Direction::Write, data);
-        match self.strike_write(region, offset, data) {
-            Some(data) => self.make_write(region, offset, &data),
-            None => Ok(()),
-        }
-    }
-
-    fn dma_map(&mut self, map: DmaMap) -> Result<(), Errno> {
-        self.memory.map(map)
-    }
-
-    fn dma_unmap(&mut self, unmap: DmaUnmap) -> Result<(), Errno> {
-        let ranges = self.memory.unmap(unmap)?;
-        if ranges.is_empty() {
-            return Ok(());
-        }
-        let live = self.live_references();
-        let who = self.requester();
-        for range in ranges {
-            self.ledger.unmapped(who, range, &live);
-        }
-        Ok(())
-    }
-
-    fn set_irqs(&mut self, set: IrqSet) -> Result<(), Errno> {
-        // One that is refused has changed nothing.
-        let note = IrqNote::new(&self.memory.tape(), &set);
-        self.front.set_irqs(set)?;
-        self.memory.tape_mut().note_irqs(note);
-        Ok(())
-    }
-
-    fn reset(&mut self) -> Result<(), Errno> {
-        let event = || Event::Reset(ResetInput::Platform);
-        self.memory.tape_mut().note(event);
-        self.reset_function(ResetKind::Conventional);
-        Ok(())
-    }
-
-    fn holds_answers(&self) -> bool {
-        self.holds_answers_back()
-    }
-
-    fn dma_reply(&mut self, ticket: DmaTicket, outcome: Result<&[u8], DmaError>) {
-        if let Some((ticket, answer)) = self.messages.take_reply(ticket, outcome) {
-            self.message_answered(ticket, answer);
-        }
-    }
-
-    fn disconnected(&mut self) {
-        self.memory.tape_mut().note(|| Event::Disconnected);
-        self.ledger.note(|| TraceRecord::Disconnected);
-        self.report_live_references("saw the connection end");
-        self.endpoint.disconnected();
-        self.endpoint.reset(self.moment());
-        self.faults.stop(true);
-        self.take_events();
-        self.memory.clear();
-        // It belonged to that machine.
-        self.renew_built_in_unit();
-        self.front.disconnect();
-        self.follow_config();
     }
 }
