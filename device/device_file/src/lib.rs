@@ -32,7 +32,7 @@ pub use section::dma::{
 pub use section::identity::Identity;
 pub use section::interrupts::{Interrupts, Pin};
 pub use section::iommu::{Iommu, IommuInvalidation, LargePage};
-pub use section::pcie::{Pcie, PcieKind};
+pub use section::pcie::{LinkSpeed, Pcie, PcieKind};
 pub use section::power::Power;
 pub use section::register::{Counts, Field, Register, RegisterAccess};
 pub use section::ring::{DescriptorLayout, Flag, Place, Ring, SizeUnit, StatusPlace};

@@ -205,7 +205,7 @@ fn duts(
 
 /// Replays a recording and says what came of it.
 fn replay(options: &ReplayOptions, model: &Model) -> Result<u8, RunError> {
-    let reports = replay_folder_of(&options.folder, model)?;
+    let reports = replay_folder_of(&options.folder, model, options.faults.as_deref())?;
     let mut stdout = io::stdout().lock();
     for (name, report) in &reports {
         let text = if options.json {

@@ -47,6 +47,10 @@ pub struct ReplayOptions {
     /// The folder that --record wrote.
     pub folder: PathBuf,
 
+    /// Inject the faults of this rule file (docs/faults.md), in place of all that were recorded.
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+
     /// Print one JSON object for each device under test.
     #[arg(long)]
     pub json: bool,

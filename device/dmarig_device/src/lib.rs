@@ -46,5 +46,7 @@ pub use model::Model;
 pub use port::Port;
 pub use readiness::Readiness;
 pub use record::{RecordError, RecordFolder};
-pub use replay::{ReplayError, ReplayFolderError, ReplayReport, replay, replay_folder};
+pub use replay::{
+    ReplayError, ReplayFolderError, ReplayReport, replay, replay_folder, replay_folder_with,
+};
 pub use rig::{Event, Next, Rig};

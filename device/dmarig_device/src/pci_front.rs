@@ -17,8 +17,8 @@ use dmarig_abi::registers::{
 use faulty_bus::BusError;
 use guest_memory::SharedMemoryError;
 use pci_function::{
-    BarDefinition, BarKind, ConfigEffect, ConfigSpace, FunctionConfig, IdentityConfig, MsixConfig,
-    PowerState, ReceivedError, ResetKind, TransferLimits, UncorrectableError,
+    BarDefinition, BarKind, ConfigEffect, ConfigSpace, FunctionConfig, IdentityConfig, LinkState,
+    MsixConfig, PowerState, ReceivedError, ResetKind, TransferLimits, UncorrectableError,
 };
 use serde::{Deserialize, Serialize};
 use vfio_user::{
@@ -266,6 +266,11 @@ impl PciFront {
     /// Brings the link up or down; the registers stay as they are.
     pub(crate) const fn set_link(&mut self, link: Link) {
         self.link = link;
+    }
+
+    /// Shows a link that came up slower or narrower than it can be.
+    pub(crate) fn degrade_link(&mut self, to: LinkState) {
+        self.config.degrade_link(to);
     }
 
     /// Whether the link is up.

@@ -13,6 +13,7 @@ mod scan;
 
 use std::io::{BufRead, Read, Seek};
 
+use control_api::response::FaultRule;
 use recording::log::{LogEnd, LogError, LogReader};
 use recording::trace::{Comparison, Difference, Trace, TraceSummary};
 use thiserror::Error;
@@ -21,7 +22,7 @@ use crate::dut::{Divergence, Dut};
 use apply::apply;
 use files::Files;
 pub(crate) use folder::replay_folder_of;
-pub use folder::{ReplayFolderError, replay_folder};
+pub use folder::{ReplayFolderError, replay_folder, replay_folder_with};
 pub(crate) use input::Input;
 use scan::scan;
 
@@ -59,6 +60,8 @@ pub struct ReplayReport {
     pub difference: Option<Difference>,
     /// The first answer of the platform that the device did not ask for, or asked for in another way.
     pub divergence: Option<Divergence>,
+    /// What the rules did up to there.
+    pub rules: Vec<FaultRule>,
 }
 
 impl ReplayReport {
@@ -127,5 +130,6 @@ where
         end: known.end,
         difference,
         divergence: dut.divergence(),
+        rules: dut.fault_rules(),
     })
 }

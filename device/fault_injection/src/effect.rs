@@ -18,6 +18,29 @@ const MAX_ANSWER_DELAY_US: u32 = 2_000_000;
 /// Longest delay of anything else, in microseconds.
 const MAX_DELAY_US: u32 = 60_000_000;
 
+/// The numbers of lanes that there are.
+const LINK_WIDTHS: [u8; 7] = [1, 2, 4, 8, 12, 16, 32];
+
+/// Speed of a link, in GT/s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum LinkSpeed {
+    /// 2.5 GT/s.
+    #[serde(rename = "2.5")]
+    Gt2_5,
+    /// 5 GT/s.
+    #[serde(rename = "5")]
+    Gt5,
+    /// 8 GT/s.
+    #[serde(rename = "8")]
+    Gt8,
+    /// 16 GT/s.
+    #[serde(rename = "16")]
+    Gt16,
+    /// 32 GT/s.
+    #[serde(rename = "32")]
+    Gt32,
+}
+
 /// What happens when a rule strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -121,6 +144,13 @@ pub enum Effect {
     },
     /// The link goes down for good: until the rules are cleared or others loaded.
     SurpriseRemoval,
+    /// The link comes up slower or narrower than it can be, until it comes up again.
+    DegradedLink {
+        /// Its speed at most, in GT/s.
+        speed: Option<LinkSpeed>,
+        /// Its lanes at most: 1, 2, 4, 8, 12, 16 or 32.
+        width: Option<u8>,
+    },
     /// The work never goes on: a channel until it is reset, a reset until the next one.
     Hang,
 }
@@ -154,6 +184,7 @@ impl Effect {
             Self::Torn { .. } => "torn",
             Self::LinkDown { .. } => "link-down",
             Self::SurpriseRemoval => "surprise-removal",
+            Self::DegradedLink { .. } => "degraded-link",
             Self::Hang => "hang",
         }
     }
@@ -247,6 +278,7 @@ impl Effect {
                 Link,
                 Reset,
             ],
+            Self::DegradedLink { .. } => &[Link, Reset],
             Self::Hang => &[DescriptorFetch, Payload, CompletionEntry, Reset],
         }
     }
@@ -291,6 +323,19 @@ impl Effect {
                 self.in_range("bytes", bytes, 1..=63)?;
                 self.in_range("microseconds", microseconds, 1..=max_delay)
             }
+            Self::DegradedLink {
+                speed: None,
+                width: None,
+            } => Err((
+                "effect `degraded-link` degrades nothing".into(),
+                "give `speed`, `width` or both".into(),
+            )),
+            Self::DegradedLink {
+                width: Some(width), ..
+            } if !LINK_WIDTHS.contains(&width) => Err((
+                format!("effect `degraded-link`: `width` is {width}"),
+                "a link has 1, 2, 4, 8, 12, 16 or 32 lanes".into(),
+            )),
             Self::Stuck { zeros: 0, ones: 0 } => Err((
                 "effect `stuck` has no bit that sticks".into(),
                 "give `zeros`, `ones` or both".into(),

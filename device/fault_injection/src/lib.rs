@@ -26,7 +26,7 @@ pub mod rule_file;
 pub use call::{CallRule, CallSite};
 pub use census::{PointCount, PointCounts};
 pub use condition::Condition;
-pub use effect::Effect;
+pub use effect::{Effect, LinkSpeed};
 pub use facts::{AccessDirection, AccessPath, Facts, Purpose, RequestOrigin};
 pub use injector::{ChannelStatus, Decision, Firing, Injector, MAX_FIRINGS, RuleStatus};
 pub use pattern::Pattern;

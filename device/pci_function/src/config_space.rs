@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::bar::Bars;
 use crate::capability::CapabilitySet;
 use crate::capability::aer::{CorrectableError, Severity, UncorrectableError};
+use crate::capability::link::LinkState;
 use crate::capability::pcie::{DetectedError, TransferLimits};
 use crate::capability::power::PowerState;
 use crate::effect::ConfigEffect;
@@ -172,6 +173,14 @@ impl ConfigSpace {
     #[must_use]
     pub fn completion_timeout(&self) -> Option<Duration> {
         self.capabilities.completion_timeout(&self.registers)
+    }
+
+    /// Shows a link that came up slower or narrower than it can be; the next conventional reset shows
+    /// it whole again. The bits of link status that tell of a change are a port's, not an endpoint's.
+    pub fn degrade_link(&mut self, to: LinkState) {
+        if let Some(pcie) = &self.capabilities.pcie {
+            pcie.degrade_link(&mut self.registers, to);
+        }
     }
 
     /// Returns the address of a BAR as the guest has set it; `None` if there is none.

@@ -20,6 +20,7 @@ pub use bar::{BAR_COUNT, BarDefinition, BarError, BarKind};
 pub use capability::CapabilityError;
 pub use capability::aer::{CorrectableError, UncorrectableError};
 pub use capability::extended::{AtsConfig, ExtendedError, PasidConfig};
+pub use capability::link::{LinkSpeed, LinkState};
 pub use capability::msi::{MsiConfig, MsiError};
 pub use capability::msix::{MsixConfig, MsixError, MsixTarget};
 pub use capability::pcie::{PcieConfig, PcieError, PcieSize, PortType, TransferLimits};

@@ -5,8 +5,8 @@ mod support;
 
 use pci_function::{
     AtsConfig, BarDefinition, BarError, BarKind, CapabilityError, ConfigSpace, ExtendedError,
-    FunctionConfig, FunctionConfigError, MsiConfig, MsiError, MsixConfig, MsixError, PasidConfig,
-    PcieConfig, PcieError, PcieSize,
+    FunctionConfig, FunctionConfigError, LinkState, MsiConfig, MsiError, MsixConfig, MsixError,
+    PasidConfig, PcieConfig, PcieError, PcieSize,
 };
 use support::config;
 
@@ -167,6 +167,18 @@ fn other_capabilities_that_cannot_be_are_refused() {
         });
         let size = PcieSize::Payload;
         assert_eq!(refused(&config), PcieError::Size { size, bytes }.into());
+    }
+    for width in [0, 3, 64] {
+        let mut config = config();
+        let link = LinkState {
+            width,
+            ..LinkState::default()
+        };
+        config.pcie = Some(PcieConfig {
+            link,
+            ..PcieConfig::default()
+        });
+        assert_eq!(refused(&config), PcieError::LinkWidth { width }.into());
     }
     assert_eq!(
         change(|config| config.pcie = None),

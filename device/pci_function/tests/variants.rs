@@ -5,7 +5,7 @@ mod support;
 
 use pci_function::{
     AtsConfig, BarDefinition, BarKind, ConfigEffect, ConfigSpace, FunctionConfig, InterruptPin,
-    MsiConfig, PasidConfig, PcieConfig, PortType, PowerConfig, PowerState,
+    LinkSpeed, LinkState, MsiConfig, PasidConfig, PcieConfig, PortType, PowerConfig, PowerState,
 };
 use support::{AER, PCIE, POWER, bytes_of, config, read_u16, read_u32, write_u16, write_u32};
 
@@ -186,10 +186,17 @@ fn legacy_endpoint_with_small_payloads_and_no_reset() {
             max_payload_bytes: 256,
             max_read_request_bytes: 128,
             function_level_reset: false,
+            link: LinkState {
+                speed: LinkSpeed::Gt5,
+                width: 2,
+            },
         }),
         ..config()
     });
     assert_eq!(read_u16(&space, PCIE + 2), 0x12);
+    let link = [read_u16(&space, PCIE + 0xc), read_u16(&space, PCIE + 0x12)];
+    assert_eq!(link, [0x22, 0x22], "5 GT/s, two lanes");
+    assert_eq!(read_u16(&space, PCIE + 0x2c), 0b110);
     assert_eq!(read_u32(&space, PCIE + 4) & 0x1000_0007, 1, "256, no reset");
     let effects = write_u16(&mut space, PCIE + 8, 0x8000 | 5 << 12 | 5 << 5);
     assert!(!effects.contains(&ConfigEffect::FunctionLevelReset));

@@ -241,6 +241,10 @@ pub struct ReplayArgs {
     #[arg(long)]
     pub guest: bool,
 
+    /// Inject the faults of this rule file into a recorded boot, in place of those recorded
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+
     /// Folder for junit.xml, events.jsonl and logs
     #[arg(long, value_name = "DIR", default_value = "dmarig-out")]
     pub out: PathBuf,

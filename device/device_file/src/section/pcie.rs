@@ -1,6 +1,6 @@
 //! `[pcie]`: what the device has of PCI Express.
 
-use pci_function::{PcieConfig, PcieError, PcieSize, PortType};
+use pci_function::{LinkState, PcieConfig, PcieError, PcieSize, PortType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,42 @@ pub struct Pcie {
     pub max_read_request: u32,
     /// The device can be reset by itself (function-level reset).
     pub flr: bool,
+    /// Speed of its link at most, in GT/s.
+    pub link_speed: LinkSpeed,
+    /// Lanes of its link at most: 1, 2, 4, 8, 12, 16 or 32.
+    pub link_width: u8,
+}
+
+/// Speed of a link, in GT/s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LinkSpeed {
+    /// 2.5 GT/s.
+    #[serde(rename = "2.5")]
+    Gt2_5,
+    /// 5 GT/s.
+    #[serde(rename = "5")]
+    Gt5,
+    /// 8 GT/s.
+    #[serde(rename = "8")]
+    Gt8,
+    /// 16 GT/s.
+    #[serde(rename = "16")]
+    Gt16,
+    /// 32 GT/s.
+    #[serde(rename = "32")]
+    Gt32,
+}
+
+impl From<LinkSpeed> for pci_function::LinkSpeed {
+    fn from(speed: LinkSpeed) -> Self {
+        match speed {
+            LinkSpeed::Gt2_5 => Self::Gt2_5,
+            LinkSpeed::Gt5 => Self::Gt5,
+            LinkSpeed::Gt8 => Self::Gt8,
+            LinkSpeed::Gt16 => Self::Gt16,
+            LinkSpeed::Gt32 => Self::Gt32,
+        }
+    }
 }
 
 /// Kind of endpoint.
@@ -45,6 +81,8 @@ impl Default for Pcie {
             max_payload: config.max_payload_bytes,
             max_read_request: config.max_read_request_bytes,
             flr: config.function_level_reset,
+            link_speed: LinkSpeed::Gt8,
+            link_width: config.link.width,
         }
     }
 }
@@ -52,7 +90,7 @@ impl Default for Pcie {
 impl Pcie {
     /// As configuration space wants it.
     #[must_use]
-    pub const fn config(&self) -> Option<PcieConfig> {
+    pub fn config(&self) -> Option<PcieConfig> {
         let port_type = match self.kind {
             PcieKind::Endpoint => PortType::Endpoint,
             PcieKind::LegacyEndpoint => PortType::LegacyEndpoint,
@@ -63,15 +101,25 @@ impl Pcie {
             max_payload_bytes: self.max_payload,
             max_read_request_bytes: self.max_read_request,
             function_level_reset: self.flr,
+            link: LinkState {
+                speed: self.link_speed.into(),
+                width: self.link_width,
+            },
         })
     }
 
     pub(crate) fn check(&self, at: &KeyPath, problems: &mut Problems) {
         if let Some(Err(error)) = self.config().map(|config| config.check()) {
-            let PcieError::Size { size, .. } = error;
-            let key = match size {
-                PcieSize::Payload => "max_payload",
-                PcieSize::ReadRequest => "max_read_request",
+            let key = match error {
+                PcieError::Size {
+                    size: PcieSize::Payload,
+                    ..
+                } => "max_payload",
+                PcieError::Size {
+                    size: PcieSize::ReadRequest,
+                    ..
+                } => "max_read_request",
+                PcieError::LinkWidth { .. } => "link_width",
             };
             problems.error(&at.key(key), &error);
         }

@@ -43,6 +43,8 @@ pub(super) struct Faults {
     outage: Option<Outage>,
     /// Until when no answer leaves the device.
     hold_until: Option<Tick>,
+    /// Whether the plan stays, whatever a recording loads or clears.
+    is_fixed: bool,
 }
 
 /// Something that happens later.
@@ -75,6 +77,7 @@ impl Faults {
             held_vectors: Vec::new(),
             outage: None,
             hold_until: None,
+            is_fixed: false,
         }
     }
 
@@ -183,6 +186,12 @@ impl Dut {
         Ok(())
     }
 
+    /// Begins the faults of a plan that stays: what a recording loads or clears is passed over.
+    pub(crate) fn fix_faults(&mut self, plan: FaultPlan) {
+        self.begin_plan(plan);
+        self.faults.is_fixed = true;
+    }
+
     /// Ends all faults, and brings a lost link back.
     pub fn clear_faults(&mut self) {
         self.note_change(|| ControlChange::ClearFaults);
@@ -239,6 +248,9 @@ impl Dut {
     }
 
     fn begin_plan(&mut self, plan: FaultPlan) {
+        if self.faults.is_fixed {
+            return;
+        }
         let needs_stale = plan.rules.iter().any(|rule| {
             matches!(
                 rule.effect,

@@ -48,6 +48,10 @@ pub(crate) fn to_text(name: &str, report: &ReplayReport) -> String {
         )
         .expect("a string takes text");
     }
+    for rule in &report.rules {
+        let (name, hits, fired) = (&rule.name, rule.hits, rule.fired);
+        write!(text, "\n  rule {name}: {hits} hits, {fired} strikes").expect("a string takes text");
+    }
     text
 }
 
@@ -81,6 +85,7 @@ pub(crate) fn to_json(name: &str, report: &ReplayReport) -> String {
         },
         "difference": difference,
         "divergence": divergence,
+        "rules": report.rules,
     });
     value.to_string()
 }

@@ -74,7 +74,7 @@ const SANDBOX: [(&str, fn()); 8] = [
     ),
 ];
 
-const REPLAY: [(&str, fn()); 3] = [
+const REPLAY: [(&str, fn()); 5] = [
     (
         "recording_of_a_stopped_device_replays_identically",
         replay::recording_of_a_stopped_device_replays_identically,
@@ -86,6 +86,14 @@ const REPLAY: [(&str, fn()); 3] = [
     (
         "changed_recordings_are_found_and_named",
         replay::changed_recordings_are_found_and_named,
+    ),
+    (
+        "recording_replays_under_the_faults_of_another_file",
+        replay::recording_replays_under_the_faults_of_another_file,
+    ),
+    (
+        "recorded_faults_give_way_to_those_of_the_file",
+        replay::recorded_faults_give_way_to_those_of_the_file,
     ),
 ];
 

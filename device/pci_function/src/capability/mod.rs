@@ -3,6 +3,7 @@
 
 pub(crate) mod aer;
 pub(crate) mod extended;
+pub(crate) mod link;
 mod list;
 pub(crate) mod msi;
 pub(crate) mod msix;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::link::LinkState;
 use super::{CapabilityError, CapabilityList};
 use crate::registers::{Behavior, Registers};
 
@@ -52,9 +53,8 @@ const DETECTED: u16 = 0x000f;
 /// Requests of ours are under way.
 const TRANSACTIONS_PENDING: u16 = 1 << 5;
 
-/// Link capabilities and status: 2.5 GT/s, one lane.
-const LINK_CAPABILITIES: u32 = 0x11;
-const LINK_STATUS: u16 = 0x0011;
+/// Offset of link status.
+const LINK_STATUS: usize = 0x12;
 /// Link control that software may set: read completion boundary, common clock, extended sync.
 const LINK_CONTROL_WRITABLE: u32 = 1 << 3 | 1 << 6 | 1 << 7;
 /// Device capabilities 2: completion timeouts of all ranges, and they can be disabled.
@@ -65,10 +65,6 @@ const DEVICE_CONTROL_2: usize = 0x28;
 const TIMEOUT_VALUE: u16 = 0xf;
 /// Completion timeout disable in device control 2.
 const TIMEOUT_DISABLE: u16 = 1 << 4;
-/// Link capabilities 2: 2.5 GT/s.
-const LINK_CAPABILITIES_2: u32 = 1 << 1;
-/// Link control 2: target speed 2.5 GT/s.
-const LINK_CONTROL_2: u16 = 1;
 
 /// How long the function waits for a Completion by default.
 pub(crate) const COMPLETION_TIMEOUT_DEFAULT: Duration = Duration::from_millis(10);
@@ -110,6 +106,8 @@ pub struct PcieConfig {
     pub max_read_request_bytes: u32,
     /// The function can be reset by itself.
     pub function_level_reset: bool,
+    /// What the link can do at most, and does unless it is degraded.
+    pub link: LinkState,
 }
 
 impl Default for PcieConfig {
@@ -119,6 +117,7 @@ impl Default for PcieConfig {
             max_payload_bytes: MIN_SIZE_BYTES << MAX_SIZE_CODE,
             max_read_request_bytes: MIN_SIZE_BYTES << MAX_SIZE_CODE,
             function_level_reset: true,
+            link: LinkState::default(),
         }
     }
 }
@@ -145,6 +144,12 @@ pub enum PcieError {
         /// Its bytes.
         bytes: u32,
     },
+    /// No link has so many lanes.
+    #[error("PCI Express: a link of {width} lanes\nhelp: 1, 2, 4, 8, 12, 16 or 32")]
+    LinkWidth {
+        /// The lanes.
+        width: u8,
+    },
 }
 
 impl PcieConfig {
@@ -158,7 +163,14 @@ impl PcieConfig {
             (PcieSize::ReadRequest, self.max_read_request_bytes),
         ];
         let wrong = sizes.into_iter().find(|(_, bytes)| code(*bytes).is_none());
-        wrong.map_or(Ok(()), |(size, bytes)| Err(PcieError::Size { size, bytes }))
+        if let Some((size, bytes)) = wrong {
+            return Err(PcieError::Size { size, bytes });
+        }
+        let width = self.link.width;
+        if !LinkState::WIDTHS.contains(&width) {
+            return Err(PcieError::LinkWidth { width });
+        }
+        Ok(())
     }
 }
 
@@ -233,18 +245,23 @@ impl PcieCapability {
             ..read_only
         };
         registers.define_u16(offset + DEVICE_STATUS, 0, status);
-        registers.define_u32(offset + 0x0c, LINK_CAPABILITIES, read_only);
+        let link = config.link;
+        registers.define_u32(offset + 0x0c, link.bits().into(), read_only);
         let link_control = Behavior {
             sticky: LINK_CONTROL_WRITABLE,
             ..Behavior::writable(LINK_CONTROL_WRITABLE)
         };
         registers.define_u16(offset + 0x10, 0, link_control);
-        registers.define_u16(offset + 0x12, LINK_STATUS, read_only);
+        let link_status = Behavior {
+            sticky: u16::MAX.into(),
+            ..read_only
+        };
+        registers.define_u16(offset + LINK_STATUS, link.bits(), link_status);
         registers.define_u32(offset + 0x24, DEVICE_CAPABILITIES_2, read_only);
         let control_2 = Behavior::writable((TIMEOUT_VALUE | TIMEOUT_DISABLE).into());
         registers.define_u16(offset + DEVICE_CONTROL_2, 0, control_2);
-        registers.define_u32(offset + 0x2c, LINK_CAPABILITIES_2, read_only);
-        registers.define_u16(offset + 0x30, LINK_CONTROL_2, read_only);
+        registers.define_u32(offset + 0x2c, link.speed.vector(), read_only);
+        registers.define_u16(offset + 0x30, link.speed.code().into(), read_only);
         Ok(Self {
             offset,
             config: *config,
@@ -262,6 +279,12 @@ impl PcieCapability {
             max_read_request_bytes: bytes(MAX_READ_REQUEST_SHIFT)
                 .min(config.max_read_request_bytes),
         }
+    }
+
+    /// Shows a link that came up slower or narrower; it does not get better than it can be.
+    pub(crate) fn degrade_link(&self, registers: &mut Registers, to: LinkState) {
+        let link = self.config.link.at_most(to);
+        registers.set_u16(self.offset + LINK_STATUS, link.bits());
     }
 
     pub(crate) fn completion_timeout(&self, registers: &Registers) -> Option<Duration> {

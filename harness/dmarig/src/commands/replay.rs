@@ -1,12 +1,15 @@
 //! `dmarig replay`: a failure that `dmarig explore` found, once more; a recorded boot is
 //! `replay_recording`'s.
 
+use std::path::PathBuf;
+
 use contract::Remapping;
 
 use super::explore::{MEMORY_BYTES, SUITE, campaign};
 use super::prepare::{PrepareError, Prepared, Wanted, exit_of};
 use super::replay_recording;
 use crate::cli::ReplayArgs;
+use crate::entry::print_error;
 use crate::event::{Event, ReplayEnding};
 use crate::exit_code::Exit;
 use crate::faults::Faults;
@@ -16,9 +19,18 @@ use crate::runner::{Bundle, CampaignEnd, Search, recording_at};
 pub fn run(arguments: &ReplayArgs) -> Exit {
     match recording_at(&arguments.bundle) {
         Some(folder) => replay_recording::run(arguments, &folder),
+        None if arguments.faults.is_some() => {
+            print_error(&NoRecordedBoot(arguments.bundle.clone()));
+            Exit::Usage
+        }
         None => exit_of(prepare_and_run(arguments)),
     }
 }
+
+/// Why there is nothing to inject faults into.
+#[derive(Debug, thiserror::Error)]
+#[error("{} holds no recorded boot, and --faults is for one\nhelp: name a folder boot-N-remapping-MODE of a run", .0.display())]
+struct NoRecordedBoot(PathBuf);
 
 fn prepare_and_run(arguments: &ReplayArgs) -> Result<Exit, PrepareError> {
     let bundle = Bundle::read(&arguments.bundle)?;

@@ -15,6 +15,7 @@ use crate::cli::ReplayArgs;
 use crate::entry::print_error;
 use crate::event::Event;
 use crate::exit_code::Exit;
+use crate::faults::Faults;
 use crate::runner::{Plan, RecordedRun, Run, again, first_recording};
 use crate::selection;
 
@@ -46,6 +47,9 @@ fn without_guest(arguments: &ReplayArgs, folder: &Path) -> Exit {
     };
     let mut command = Command::new(&device);
     command.arg("replay").arg(folder);
+    if let Some(file) = &arguments.faults {
+        command.arg("--faults").arg(file);
+    }
     if arguments.rig.json {
         command.arg("--json");
     }
@@ -85,7 +89,10 @@ fn with_guest(arguments: &ReplayArgs, folder: &Path) -> Result<Exit, PrepareErro
             Remapping::Off => &[Remapping::Off],
         },
         sabotage,
-        faults: recorded.faults(folder)?,
+        faults: match &arguments.faults {
+            Some(file) => Faults::read(file)?,
+            None => recorded.faults(folder)?,
+        },
         out: &out,
         rig: &arguments.rig,
         record: true,

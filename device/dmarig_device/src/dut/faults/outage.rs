@@ -1,8 +1,8 @@
 //! Resets that do not do what they should, and a link that goes away.
 
 use endpoint::Tick;
-use fault_injection::{Effect, Facts, Point};
-use pci_function::ResetKind;
+use fault_injection::{Effect, Facts, LinkSpeed, Point};
+use pci_function::{LinkState, ResetKind};
 use recording::trace::TraceRecord;
 
 use crate::dut::Dut;
@@ -71,6 +71,7 @@ impl Dut {
             Some(Effect::LinkDown { microseconds }) => self.lose_link(Some(microseconds)),
             Some(Effect::SurpriseRemoval) => self.lose_link(None),
             Some(Effect::SpuriousInterrupt { vector }) => self.signal(vector),
+            Some(Effect::DegradedLink { speed, width }) => self.degrade_link(speed, width),
             _ => {}
         }
         if kind != ResetKind::Conventional || !self.faults.injector.is_armed(Point::Link) {
@@ -79,8 +80,23 @@ impl Dut {
         match self.decide(&Facts::at(Point::Link)).map(|it| it.effect) {
             Some(Effect::LinkDown { microseconds }) => self.lose_link(Some(microseconds)),
             Some(Effect::SurpriseRemoval) => self.lose_link(None),
+            Some(Effect::DegradedLink { speed, width }) => self.degrade_link(speed, width),
             _ => {}
         }
+    }
+
+    /// The link has come up with less than it can.
+    fn degrade_link(&mut self, speed: Option<LinkSpeed>, width: Option<u8>) {
+        use pci_function::LinkSpeed as Speed;
+        let speed = match speed {
+            Some(LinkSpeed::Gt2_5) => Speed::Gt2_5,
+            Some(LinkSpeed::Gt5) => Speed::Gt5,
+            Some(LinkSpeed::Gt8) => Speed::Gt8,
+            Some(LinkSpeed::Gt16) => Speed::Gt16,
+            Some(LinkSpeed::Gt32) | None => Speed::Gt32,
+        };
+        let width = width.unwrap_or(u8::MAX);
+        self.front.degrade_link(LinkState { speed, width });
     }
 
     /// Takes the link down, for a time or for good.

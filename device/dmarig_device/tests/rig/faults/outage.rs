@@ -97,3 +97,48 @@ fn reset_that_is_ignored_leaves_everything_as_it_was() {
         assert_eq!(status == DMA_STATUS_SUCCESS, is_on);
     }
 }
+
+/// Speed code and lanes in link status, and its other bits.
+fn link_status(driver: &mut Driver) -> (u16, u16, u16) {
+    let offset = driver.qemu.capability(&mut driver.bench, PCIE) + 0x12;
+    let status = driver.qemu.read_config(&mut driver.bench, offset, 2);
+    let status = u16::from_le_bytes([status[0], status[1]]);
+    (status & 0xf, status >> 4 & 0x3f, status & 0xfc00)
+}
+
+/// 8 GT/s on four lanes, as the built-in device has it; no bit of link status that is a port's.
+const WHOLE: (u16, u16, u16) = (3, 4, 0);
+
+#[test]
+fn link_comes_up_degraded_until_a_reset_of_the_bus_brings_it_back() {
+    let mut driver = Driver::new(Some("link-degraded"));
+    assert_eq!(link_status(&mut driver), WHOLE, "it has not come up since");
+    driver.qemu.reset(&mut driver.bench);
+    assert_eq!(link_status(&mut driver), (1, 1, 0));
+    driver.load("");
+    function_level_reset(&mut driver);
+    assert_eq!(link_status(&mut driver), (1, 1, 0), "a link knows no FLR");
+    driver.qemu.reset(&mut driver.bench);
+    assert_eq!(link_status(&mut driver), WHOLE);
+}
+
+#[test]
+fn link_degrades_in_speed_or_width_and_gets_no_better_than_it_can_be() {
+    for (event, effect, expected) in [
+        ("link", "{ speed = \"5\" }", (2, 4, 0)),
+        ("reset", "{ width = 2 }", (3, 2, 0)),
+        ("reset", "{ speed = \"32\", width = 16 }", WHOLE),
+    ] {
+        let rules = format!(
+            "[[rule]]\nname = \"it\"\nevent = \"{event}\"\neffect.degraded-link = {effect}\n"
+        );
+        let mut driver = Driver::with_rules(Some(&rules));
+        driver.qemu.reset(&mut driver.bench);
+        assert_eq!(link_status(&mut driver), expected, "{rules}");
+        assert_eq!(driver.fired(), 1);
+        // What goes over the link goes as before: no rate is modelled.
+        driver.qemu.enable_bus_master(&mut driver.bench);
+        fill(&mut driver);
+        assert_eq!(driver.status().0, DMA_STATUS_SUCCESS);
+    }
+}
