@@ -44,6 +44,8 @@ pub struct Options {
     pub call_faults: Switch,
     /// Calls that are to fail; they are watched then.
     pub fail_calls: Vec<Order>,
+    /// Whether devices may come and go in slots.
+    pub hot_plug: Switch,
     /// Names the test of the kernel itself to run in place of a driver (`all` for all).
     pub selftest: Option<String>,
 }
@@ -134,6 +136,7 @@ impl Default for Options {
             sg_callback: ExecutionCallback::Sync,
             call_faults: Switch::Off,
             fail_calls: Vec::new(),
+            hot_plug: Switch::Off,
             selftest: None,
         }
     }
@@ -163,6 +166,7 @@ impl Options {
                 "bind" => options.bind = Some(pci_ids(word, value)?),
                 "call-faults" => options.call_faults = switch(word, value)?,
                 "fail-call" => options.add_fail_call(value)?,
+                "hot-plug" => options.hot_plug = switch(word, value)?,
                 "selftest" => options.selftest = Some(name(word, value)?),
                 _ => return Err(OptionError::UnknownKey(word.to_string())),
             }

@@ -27,5 +27,5 @@ mod wait_table;
 pub mod work;
 
 pub use foreign::Foreign;
-pub use startup::{idle, start};
+pub use startup::{idle, start, watch_at_idle};
 pub use status::NtStatus;

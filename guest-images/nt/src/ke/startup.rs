@@ -17,7 +17,15 @@ const QUANTUM: u64 = 200_000;
 /// When the running thread's quantum ends.
 static QUANTUM_END: AtomicU64 = AtomicU64::new(0);
 
-/// Set when command lines wait.
+/// What else is looked at at the idle tick, and looked after in the command thread.
+struct Watch {
+    is_due: fn() -> bool,
+    look_after: fn(),
+}
+
+static WATCH: Guarded<Option<Watch>> = Guarded::new(None);
+
+/// Set when command lines wait, or what is watched is due.
 static COMMANDS: Guarded<Option<Foreign<Event>>> = Guarded::new(None);
 
 /// Brings the core up; from here on there are threads, and interrupts are on.
@@ -39,11 +47,18 @@ pub fn start() -> Result<(), NtStatus> {
     Ok(())
 }
 
+/// Has `is_due` asked at each idle tick from now on, and where it says so `look_after` called at PASSIVE_LEVEL in the
+/// thread in which the harness' commands run. One such watch; a later one takes its place.
+pub fn watch_at_idle(is_due: fn() -> bool, look_after: fn()) {
+    WATCH.with(|watch| *watch = Some(Watch { is_due, look_after }));
+}
+
 /// What the boot thread does for the rest of its life: halts, so that the host's CPU is free for the device,
 /// and looks at the command port at each tick.
 pub fn idle() -> ! {
     loop {
-        if console::poll_commands() {
+        let is_due = WATCH.with(|watch| watch.as_ref().map(|watch| watch.is_due));
+        if console::poll_commands() | is_due.is_some_and(|is_due| is_due()) {
             COMMANDS.with(|slot| *slot).map(event::set);
         }
         thread::clear_away_dead();
@@ -62,6 +77,9 @@ fn run_commands(event: u64) {
     let event = Foreign::<Event>::checked(event);
     loop {
         console::run_waiting();
+        if let Some(look_after) = WATCH.with(|watch| watch.as_ref().map(|watch| watch.look_after)) {
+            look_after();
+        }
         wait::wait_single(event.cast(), None);
     }
 }

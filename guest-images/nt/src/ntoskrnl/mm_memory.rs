@@ -1,5 +1,8 @@
 //! Contiguous memory, device memory, addresses.
 
+use alloc::collections::BTreeMap;
+use core::ops::Range;
+
 use super::mm_mdl::cache_of;
 use super::shared::counted_string;
 use super::verifier::{self, DETECTED_VIOLATION, Documented};
@@ -23,15 +26,25 @@ pub(crate) struct Counts {
     pub io_mappings: usize,
 }
 
-static COUNTS: Guarded<Counts> = Guarded::new(Counts {
-    contiguous: 0,
-    io_mappings: 0,
-});
+static N_CONTIGUOUS: Guarded<usize> = Guarded::new(0);
+
+/// Mappings of device memory: page of the address to physical range.
+static IO_MAPPINGS: Guarded<BTreeMap<u64, Range<u64>>> = Guarded::new(BTreeMap::new());
 
 /// What is not freed, for the leak report.
 #[must_use]
 pub(crate) fn counts() -> Counts {
-    COUNTS.with(|counts| *counts)
+    Counts {
+        contiguous: N_CONTIGUOUS.with(|count| *count),
+        io_mappings: IO_MAPPINGS.with(|mappings| mappings.len()),
+    }
+}
+
+/// Mappings of device memory that show part of a physical range.
+#[must_use]
+pub(crate) fn io_mappings_of(range: &Range<u64>) -> usize {
+    let overlaps = |it: &&Range<u64>| it.start < range.end && range.start < it.end;
+    IO_MAPPINGS.with(|mappings| mappings.values().filter(overlaps).count())
 }
 
 /// `MmAllocateContiguousMemory` (wdm.h). IRQL <= DISPATCH_LEVEL. Null where no run is free. The content is
@@ -106,7 +119,7 @@ fn contiguous(
         protection,
     };
     memory::allocate_contiguous(&request).map_or(0, |address| {
-        COUNTS.with(|counts| counts.contiguous += 1);
+        N_CONTIGUOUS.with(|count| *count += 1);
         address.as_u64()
     })
 }
@@ -123,7 +136,7 @@ pub(super) extern "win64" fn mm_free_contiguous_memory(address: u64) {
         .ok()
         .and_then(|at| memory::free_contiguous(at).ok());
     if freed.is_some() {
-        COUNTS.with(|counts| counts.contiguous -= 1);
+        N_CONTIGUOUS.with(|count| *count -= 1);
     } else {
         verifier::undocumented_violation(
             "contiguous-memory-freed-twice",
@@ -176,7 +189,8 @@ fn io_space(start: u64, len_bytes: u64, cache: Cache, protection: Protection) ->
     }
     let mapped = memory::map_physical(GuestPhysAddr::new(start), len_bytes, cache, protection);
     mapped.map_or(0, |address| {
-        COUNTS.with(|counts| counts.io_mappings += 1);
+        let range = start..start.saturating_add(len_bytes);
+        IO_MAPPINGS.with(|mappings| mappings.insert(page_of(address.as_u64()), range));
         address.as_u64()
     })
 }
@@ -189,7 +203,7 @@ pub(super) extern "win64" fn mm_unmap_io_space(address: u64, len_bytes: u64) {
         .and_then(|at| memory::unmap(at).ok());
     match pages {
         Some(pages) => {
-            COUNTS.with(|counts| counts.io_mappings -= 1);
+            IO_MAPPINGS.with(|mappings| mappings.remove(&page_of(address)));
             if pages != memory::pages_spanned(address, len_bytes) {
                 verifier::undocumented_violation(
                     "io-space-length-differs",
@@ -204,6 +218,10 @@ pub(super) extern "win64" fn mm_unmap_io_space(address: u64, len_bytes: u64) {
             format_args!("MmUnmapIoSpace of {address:#x}, which is not mapped"),
         ),
     }
+}
+
+const fn page_of(address: u64) -> u64 {
+    address - address % memory::PAGE_SIZE
 }
 
 /// `MmGetPhysicalAddress` (ntddk.h). Any IRQL. 0 for an address that is not mapped. Not for programming DMA.

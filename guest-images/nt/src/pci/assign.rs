@@ -1,7 +1,8 @@
 //! Assignment: a window of memory addresses for each bus, an address for each BAR.
 //!
 //! A bridge gets one window, non-prefetchable and below 4 GiB, which every kind of memory BAR may lie in. It
-//! is at least twice as large as what is behind it, so that a device can be moved ([`Resources::reassign`]).
+//! is at least twice as large as what is behind it, so that a device can be moved ([`Resources::reassign`]) and another
+//! one come in its place ([`Resources::place_new`]).
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -89,6 +90,27 @@ impl Resources {
         Ok(new)
     }
 
+    /// Gives a function that has come since addresses, and lets it decode. All or nothing.
+    pub fn place_new(
+        &mut self,
+        config: &mut dyn ConfigAccess,
+        topology: &mut Topology,
+        id: RequesterId,
+    ) -> Result<(), PciError> {
+        let placed = topology
+            .functions
+            .iter_mut()
+            .find(|placed| placed.function.id == id)
+            .ok_or(PciError::NoFunction)?;
+        let bars = &mut placed.function.bars;
+        if !self.place(placed.parent, bars.iter_mut()) {
+            return Err(PciError::Exhausted);
+        }
+        write_bars(config, id, bars);
+        config.update_command(id, decoding_of(bars), 0);
+        Ok(())
+    }
+
     fn open_window(&mut self, parent: Option<usize>, need: u64) -> Option<Window> {
         if need == 0 {
             return None;
@@ -132,7 +154,8 @@ impl Resources {
         has_room
     }
 
-    fn release(&mut self, parent: Option<usize>, bars: &[Bar]) {
+    /// Takes addresses back.
+    pub fn release(&mut self, parent: Option<usize>, bars: &[Bar]) {
         for bar in bars {
             if let (Some(window), Some(address)) =
                 (self.window(parent, bar.is_memory()), bar.address)

@@ -7,6 +7,7 @@ use super::assign::Resources;
 use super::config::ConfigAccess;
 use super::discover::{Topology, discover};
 use super::msix::Msix;
+use super::slot::Slot;
 use super::{Bar, Function, PciError, RequesterId};
 
 /// Class code of host bridges, ISA bridges and their like.
@@ -60,6 +61,33 @@ impl<C: ConfigAccess> Bus<C> {
     pub fn reassign(&mut self, id: RequesterId) -> Result<Vec<Bar>, PciError> {
         self.resources
             .reassign(&mut self.config, &mut self.topology, id)
+    }
+
+    /// The slots in which functions may come and go.
+    pub fn slots(&mut self) -> Vec<Slot> {
+        let ports: Vec<RequesterId> = self.topology.bridges.iter().map(|it| it.id).collect();
+        let find = |port: RequesterId| Slot::find(&mut self.config, port);
+        ports.into_iter().filter_map(find).collect()
+    }
+
+    /// Takes in function 0 of the device that has come into a slot: reads it, and gives it addresses. All or nothing.
+    pub fn plug(&mut self, slot: Slot) -> Result<Function, PciError> {
+        let id = self.topology.discover_behind(&mut self.config, slot)?;
+        let placed = self
+            .resources
+            .place_new(&mut self.config, &mut self.topology, id);
+        if let Err(error) = placed {
+            self.unplug(id);
+            return Err(error);
+        }
+        self.function(id).cloned()
+    }
+
+    /// Forgets a function that is gone, and takes its addresses back.
+    pub fn unplug(&mut self, id: RequesterId) {
+        if let Some(placed) = self.topology.forget(id) {
+            self.resources.release(placed.parent, &placed.function.bars);
+        }
     }
 
     /// The MSI-X capability of a function.

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use super::bar::size_bars;
 use super::config::{ConfigAccess, command, offset};
 use super::line::{gsi_of_root_slot, swizzle};
-use super::{Bar, Function, LineInterrupt, RequesterId};
+use super::slot::Slot;
+use super::{Bar, Function, LineInterrupt, PciError, RequesterId};
 
 const HEADER_KIND_MASK: u8 = 0x7F;
 const HEADER_KIND_BRIDGE: u8 = 1;
@@ -111,6 +112,33 @@ impl Topology {
         };
         config.update_command(id, 0, command::BUS_MASTER);
         self.functions.push(Placed { function, parent });
+    }
+
+    /// Reads function 0 of what has come into a slot. A bridge is not walked, and so no function.
+    pub fn discover_behind(
+        &mut self,
+        config: &mut dyn ConfigAccess,
+        slot: Slot,
+    ) -> Result<RequesterId, PciError> {
+        let id = RequesterId::try_new(slot.bus, 0, 0).ok_or(PciError::NoFunction)?;
+        let parent = self
+            .bridges
+            .iter()
+            .position(|bridge| bridge.id == slot.port);
+        let is_known = self.functions.iter().any(|it| it.function.id == id);
+        let is_there = config.read_u16(id, offset::VENDOR_ID) != NO_VENDOR;
+        let kind = config.read_u8(id, offset::HEADER_TYPE) & HEADER_KIND_MASK;
+        if parent.is_none() || is_known || !is_there || kind == HEADER_KIND_BRIDGE {
+            return Err(PciError::NoFunction);
+        }
+        self.add_function(config, id, parent);
+        Ok(id)
+    }
+
+    /// Takes a function out.
+    pub fn forget(&mut self, id: RequesterId) -> Option<Placed> {
+        let at = self.functions.iter().position(|it| it.function.id == id)?;
+        Some(self.functions.remove(at))
     }
 
     /// Follows a pin up to bus 0.

@@ -1,7 +1,8 @@
 //! PCI: enumeration by ECAM, resource assignment, capabilities, MSI-X, line interrupts.
 //!
 //! The kernel owns all of it: the firmware (qboot) assigns no BARs. [`initialize`] walks the buses through
-//! root ports and gives every BAR an address below 4 GiB; [`reassign`] moves a device as a rebalance does.
+//! root ports and gives every BAR an address below 4 GiB; [`reassign`] moves a device as a rebalance does, [`plug`] and
+//! [`unplug`] take in and let go what comes and goes in a hot-plug [`Slot`].
 
 mod assign;
 mod bar;
@@ -13,15 +14,18 @@ mod function;
 mod line;
 mod msix;
 mod service;
+mod slot;
 mod window;
 
 pub use config::{capability, command};
 pub use dmarig_abi::RequesterId;
 pub use function::{Bar, BarKind, Function, LineInterrupt, Messages, PciError};
 pub use service::{
-    PciStartError, devices, disable_line, disable_msix, enable_line, find_capability, initialize,
-    program_msix, read_config, reassign, reserve_msix, update_command, write_config,
+    PciStartError, clear_slot, devices, disable_line, disable_msix, enable_line, find_capability,
+    initialize, plug, program_msix, read_config, read_slot, reassign, reserve_msix, set_slot_power,
+    slots, unplug, update_command, write_config,
 };
+pub use slot::{Slot, SlotPower, SlotStatus};
 
 #[cfg(test)]
 mod fake;

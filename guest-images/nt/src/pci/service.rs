@@ -10,6 +10,7 @@ use super::config::{self, ConfigAccess, command, offset};
 use super::ecam::Ecam;
 use super::line::Lines;
 use super::msix::{MESSAGE_ADDRESS, Msix};
+use super::slot::{Slot, SlotPower, SlotStatus};
 use super::{Bar, Function, LineInterrupt, Messages, PciError, RequesterId};
 use crate::acpi::EcamSegment;
 use crate::arch::apic;
@@ -131,6 +132,43 @@ pub fn find_capability(id: RequesterId, capability: u8) -> Option<u16> {
 /// [`PciError::NoFunction`], [`PciError::Exhausted`].
 pub fn reassign(id: RequesterId) -> Result<Vec<Bar>, PciError> {
     try_with(|pci| pci.bus.reassign(id))
+}
+
+/// The slots in which functions may come and go, in the order of their ports.
+#[must_use]
+pub fn slots() -> Vec<Slot> {
+    with(|pci| pci.bus.slots()).unwrap_or_default()
+}
+
+/// What a slot tells; its events stay.
+#[must_use]
+pub fn read_slot(slot: Slot) -> SlotStatus {
+    with(|pci| slot.read_status(&mut pci.bus.config)).unwrap_or_default()
+}
+
+/// Ends the events that a slot has told of.
+pub fn clear_slot(slot: Slot, told: SlotStatus) {
+    with(|pci| slot.clear_events(&mut pci.bus.config, told));
+}
+
+/// Gives a slot's power controller and power indicator a command, and waits until it is carried out.
+pub fn set_slot_power(slot: Slot, power: SlotPower) {
+    with(|pci| slot.set_power(&mut pci.bus.config, power));
+}
+
+/// Takes in function 0 of the device that has come into a slot whose power is on. Memory decoding is on afterwards,
+/// bus mastering is off.
+///
+/// # Errors
+/// [`PciError::NoFunction`] where nothing answers, or a bridge; [`PciError::Exhausted`] where the port's window has
+/// no room.
+pub fn plug(slot: Slot) -> Result<Function, PciError> {
+    try_with(|pci| pci.bus.plug(slot))
+}
+
+/// Forgets a function that is gone. Its interrupts must be disabled.
+pub fn unplug(id: RequesterId) {
+    with(|pci| pci.bus.unplug(id));
 }
 
 /// Gives the function vectors for up to `count` MSI-X messages at `irql` (fewer if the function has fewer), without

@@ -107,7 +107,12 @@ pub(crate) fn add(device: Device) {
     DEVICES.with(|devices| devices.push(device));
 }
 
-/// All devices, in bus order.
+/// Takes a device out, whose physical device object is about to go.
+pub(crate) fn forget(pdo: u64) {
+    DEVICES.with(|devices| devices.retain(|device| device.pdo != pdo));
+}
+
+/// All devices, in bus order; those that came later behind them.
 #[must_use]
 pub(crate) fn all() -> Vec<Device> {
     DEVICES.with(|devices| devices.clone())
@@ -123,6 +128,12 @@ pub(crate) fn by_name(name: &str) -> Option<Device> {
 #[must_use]
 pub(crate) fn by_pdo(pdo: u64) -> Option<Device> {
     find(|device| device.pdo == pdo)
+}
+
+/// A device by its PCI function.
+#[must_use]
+pub(crate) fn by_requester(id: RequesterId) -> Option<Device> {
+    find(|device| device.function.id == id)
 }
 
 /// Changes the record of a device.

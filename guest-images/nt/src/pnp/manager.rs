@@ -7,7 +7,7 @@ use dmarig_abi::registers::{PCI_DEVICE_ID_CONTROL, PCI_DEVICE_ID_DUT, PCI_VENDOR
 
 use super::device::{self, Device, State};
 use super::requests::{self, Power, Request};
-use super::{bus, driver_object, iommu_faults, leaks};
+use super::{bus, driver_object, hot_plug, iommu_faults, leaks};
 use crate::arch::exceptions;
 use crate::arch::exit::{ExitCode, exit};
 use crate::arch::guarded::Guarded;
@@ -26,6 +26,8 @@ use crate::registry::{self, REGISTRY, Value};
 /// The one driver of the run.
 struct Running {
     object: u64,
+    /// The bus driver's object.
+    bus_driver: u64,
     image: Loaded,
 }
 
@@ -46,8 +48,11 @@ pub fn run() {
     let service = service_name(file_name);
     choose_sabotage(info, &service);
     watch_calls(info);
-    let driver = load_driver(info, file_name, &service);
-    start_devices(driver);
+    load_driver(info, file_name, &service);
+    start_devices();
+    if info.options.hot_plug.is_on() {
+        hot_plug::start();
+    }
     console::set_command_handler(handle_command);
 }
 
@@ -87,7 +92,7 @@ fn choose_sabotage(info: &BootInfo, service: &str) {
     }
 }
 
-fn load_driver(info: &BootInfo, file_name: &str, service: &str) -> &'static DriverObject {
+fn load_driver(info: &BootInfo, file_name: &str, service: &str) {
     let Some(archive) = info.archive else {
         refuse(
             format_args!("there is no boot archive"),
@@ -113,13 +118,14 @@ fn load_driver(info: &BootInfo, file_name: &str, service: &str) -> &'static Driv
     let image = loader::load(file_name, data, info.options.strict_imports.is_on())
         .unwrap_or_else(|error| refuse(format_args!("{path}: {error}"), error.help()));
     let object = enter_driver(service, &image);
+    let bus_driver = bus::driver_object().expect("memory has just come up");
     RUNNING.with(|running| {
         *running = Some(Running {
             object: address_of(object),
+            bus_driver: address_of(bus_driver),
             image,
         });
     });
-    object
 }
 
 /// Calls DriverEntry.
@@ -146,13 +152,9 @@ fn enter_driver(service: &str, image: &Loaded) -> &'static DriverObject {
 }
 
 /// Makes a stack for every function of ours and starts it.
-fn start_devices(driver: &DriverObject) {
-    let bus_driver = bus::driver_object().expect("memory has just come up");
-    let mut n_duts = 0;
+fn start_devices() {
     for function in pci::devices() {
-        if let Some(name) = device_name(&function, &mut n_duts) {
-            add_device(driver, bus_driver, name, function);
-        }
+        let _ = add_device(function);
     }
     // The control function last: once its mailbox has a driver, every device under test is started.
     let mut devices = device::all();
@@ -164,7 +166,9 @@ fn start_devices(driver: &DriverObject) {
     }
 }
 
-fn device_name(function: &Function, n_duts: &mut u32) -> Option<String> {
+/// `control` for the control function, for what the driver is bound to the first of `dut0`, `dut1`, ... that no other
+/// device has.
+fn device_name(function: &Function) -> Option<String> {
     let bound = boot::info().and_then(|info| info.options.bind);
     let is_ours =
         |device_id| function.vendor_id == PCI_VENDOR_ID && function.device_id == device_id;
@@ -172,14 +176,22 @@ fn device_name(function: &Function, n_duts: &mut u32) -> Option<String> {
         return Some("control".to_string());
     }
     if is_ours(PCI_DEVICE_ID_DUT) || bound == Some((function.vendor_id, function.device_id)) {
-        *n_duts += 1;
-        return Some(alloc::format!("dut{}", *n_duts - 1));
+        return (0u32..)
+            .map(|number| alloc::format!("dut{number}"))
+            .find(|name| device::by_name(name).is_none());
     }
     None
 }
 
-fn add_device(driver: &DriverObject, bus_driver: &DriverObject, name: String, function: Function) {
-    let pdo = bus::create_pdo(bus_driver).expect("memory has just come up");
+/// Makes a function of ours a device with a stack; gives its name.
+pub(super) fn add_device(function: Function) -> Option<String> {
+    let name = device_name(&function)?;
+    let (driver, bus_driver) = RUNNING.with(|running| {
+        let running = running.as_ref()?;
+        Some((running.object, running.bus_driver))
+    })?;
+    let (driver, bus_driver): (&DriverObject, &DriverObject) = (shared(driver), shared(bus_driver));
+    let pdo = bus::create_pdo(bus_driver)?;
     let record = Device {
         name: name.clone(),
         function,
@@ -203,6 +215,7 @@ fn add_device(driver: &DriverObject, bus_driver: &DriverObject, name: String, fu
         .text("irp", "AddDevice")
         .display("status", &status)
         .send();
+    Some(name)
 }
 
 /// What the INF would have written for a driver that takes remapping and messages.

@@ -2,12 +2,13 @@
 //! from load to unload.
 //!
 //! [`run`] is where the NT side starts; `bus` answers at the bottom of each stack, `hardware` is its hand on the function, `requests` sends from the
-//! top, [`device`] keeps the records, [`resources`] lays out resource lists.
+//! top, `hot_plug` looks after what comes and goes, [`device`] keeps the records, [`resources`] lays out resource lists.
 
 mod bus;
 pub mod device;
 mod driver_object;
 mod hardware;
+mod hot_plug;
 mod iommu_faults;
 mod later;
 mod leaks;

@@ -11,6 +11,7 @@ use crate::hal_dma::{self, space};
 use crate::ke::interrupt;
 use crate::ke::irql::Irql;
 use crate::ntoskrnl::kernel_memory;
+use crate::ntoskrnl::mm_memory;
 use crate::ntoskrnl::objects::{DeviceObject, IRP_MJ_PNP, IRP_MJ_POWER};
 use crate::ntoskrnl::po::{self, DEVICE_POWER_STATE, IRP_MN_SET_POWER, SYSTEM_POWER_STATE};
 use crate::ntoskrnl::shared::{shared, write_bytes};
@@ -81,7 +82,7 @@ impl Request {
     }
 
     /// Whether the device may get the request where it stands.
-    fn may_follow(self, state: State) -> bool {
+    pub(super) fn may_follow(self, state: State) -> bool {
         use State::{
             Added, RemovePending, Removed, Started, StopPending, Stopped, SurpriseRemoved,
         };
@@ -169,7 +170,7 @@ fn succeed(device: &Device, request: Request) {
     }
 }
 
-/// Adapters and interrupts go while the device stops: afterwards they may not even be used to clean up.
+/// Adapters, mappings of registers and interrupts go while the device stops: afterwards they may not even be used to clean up.
 fn report_what_is_kept(device: &Device, request: Request) {
     let (id, name) = (device.function.id, request.name());
     // Those of the framework's enablers stay over a STOP: it gives them back when the enabler is deleted.
@@ -182,6 +183,20 @@ fn report_what_is_kept(device: &Device, request: Request) {
         verifier::finding(
             "adapter-kept-over-stop",
             format_args!("{n_adapters} adapters of {} live after {name}", device.name),
+        );
+    }
+    let ranges = device.function.bars.iter().filter_map(|bar| {
+        let start = bar.address.filter(|_| bar.is_memory())?.raw();
+        Some(start..start.saturating_add(bar.len_bytes))
+    });
+    let n_mapped: usize = ranges.map(|range| mm_memory::io_mappings_of(&range)).sum();
+    if n_mapped > 0 {
+        verifier::finding(
+            "registers-kept-over-stop",
+            format_args!(
+                "{n_mapped} mappings of registers of {} live after {name}",
+                device.name
+            ),
         );
     }
     // A line may be shared with another device, which keeps it.
