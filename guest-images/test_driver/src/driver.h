@@ -126,6 +126,8 @@ enum sabotage {
     SABOTAGE_TRUNCATE_ADDRESS, /* the device gets the low half of each logical address */
     SABOTAGE_NO_RECOVERY,      /* a request that does not end well is neither reset nor tried again */
     SABOTAGE_DMA_IN_D3,        /* the engine is not stopped on the way out of D0 */
+    SABOTAGE_KEEP_DEVICE,      /* QUERY_REMOVE is refused */
+    SABOTAGE_LEAK_REGISTERS,   /* the first mapping of a device under test stays */
 };
 
 struct driver {

@@ -47,6 +47,9 @@ static void free_channels(struct dut *dut)
 void hardware_unmap(struct device *device)
 {
     free_channels(&device->dut);
+    if (device->dut.registers.base != NULL && sabotage_strikes(SABOTAGE_LEAK_REGISTERS)) {
+        device->dut.registers.base = NULL;
+    }
     unmap_bar(&device->dut.registers);
     unmap_bar(&device->control.registers);
     unmap_bar(&device->control.mailbox);

@@ -20,6 +20,8 @@ static const struct {
     {L"driver-truncate-address", SABOTAGE_TRUNCATE_ADDRESS},
     {L"driver-no-recovery", SABOTAGE_NO_RECOVERY},
     {L"driver-dma-in-d3", SABOTAGE_DMA_IN_D3},
+    {L"driver-keep-device", SABOTAGE_KEEP_DEVICE},
+    {L"driver-leak-registers", SABOTAGE_LEAK_REGISTERS},
 };
 
 /* Reads a value of at most `room` bytes; NULL when it is absent, longer or there is no memory. The

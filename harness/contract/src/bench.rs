@@ -7,6 +7,7 @@ mod faults;
 mod framework;
 mod mdl;
 mod packet;
+mod plug;
 mod resources;
 mod several;
 mod verdict;

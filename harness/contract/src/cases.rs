@@ -17,6 +17,7 @@ mod large;
 mod low_resources;
 mod mdl;
 mod misuse;
+mod plug;
 mod released;
 mod several;
 mod survive;
@@ -102,6 +103,11 @@ pub const SUITES: &[Suite] = &[
         name: "survive",
         title: "a device that misbehaves: lost interrupts, hangs, bus errors, a device that is gone, D3",
         lists: &[survive::CASES],
+    },
+    Suite {
+        name: "plug",
+        title: "a device that leaves the machine, by order or by surprise, and comes back",
+        lists: &[plug::CASES],
     },
     Suite {
         name: "misuse",

@@ -39,8 +39,8 @@ pub use profile::{
     Bounce, DEFAULT_PROFILE, DriverKind, EarlyProgram, GuestMemory, Profile, SgCallback, Stop,
 };
 pub use rig::{
-    BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, Remapping,
-    Rig, RigError, Violation,
+    BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, PnpRequest,
+    Pull, Remapping, Rig, RigError, Violation,
 };
 pub use rule::{Certainty, FAMILIES, Family, Rule, rule, rules};
 pub use severity::Severity;

@@ -75,6 +75,9 @@ pub struct Profile {
     pub map_registers: Option<u32>,
     /// Calling of list routines.
     pub sg_callback: SgCallback,
+    /// Whether the device under test may come and go. It must have no MSI-X, with which QEMU cannot let go of it; where
+    /// `--device` names one, it is that.
+    pub hot_plug: bool,
     /// Programs for early events.
     pub programs: &'static [EarlyProgram],
     /// Fewest devices under test; where `--device` names fewer, built-in ones join them.
@@ -93,6 +96,7 @@ impl Profile {
         bounce: Bounce::Always,
         map_registers: None,
         sg_callback: SgCallback::Sync,
+        hot_plug: false,
         programs: &[],
         duts: 1,
         device: None,

@@ -1,5 +1,7 @@
 //! [`Rig`]: everything a case may do to guest and device, and the data that come back.
 
+use std::fmt;
+
 use dmarig_abi::{Iova, RequesterId};
 
 use crate::nt_status::NtStatus;
@@ -115,6 +117,30 @@ pub struct Violation {
     pub detail: String,
     /// The logical address.
     pub iova: Option<Iova>,
+}
+
+/// A PnP request that the driver of the device under test got, and what it answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PnpRequest {
+    /// Its name, such as `REMOVE_DEVICE`; also `AddDevice`.
+    pub irp: String,
+    /// How it ended.
+    pub status: NtStatus,
+}
+
+impl fmt::Display for PnpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.irp, self.status)
+    }
+}
+
+/// How the device under test is pulled out without a word to anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pull {
+    /// The link goes down: reads of registers and of what the device keeps of its configuration give all ones.
+    LinkDown,
+    /// The device hangs up on the platform: every read gives all ones.
+    HangUp,
 }
 
 /// The rig broke under a case: guest gone, device gone, time over. The rig's owner knows the details;
@@ -236,6 +262,51 @@ pub trait Rig {
         Err(RigError("this rig injects no faults".into()))
     }
 
+    /// Whether the device under test is in the machine.
+    fn is_plugged(&self) -> bool {
+        true
+    }
+
+    /// Asks the guest to let go of the device under test, and waits until it is out of the machine, or the guest
+    /// keeps it. Gives the PnP requests that the driver got.
+    ///
+    /// # Errors
+    /// The rig broke, nothing came of it in time, or in this boot the device cannot come and go.
+    fn unplug(&mut self) -> Result<Vec<PnpRequest>, RigError> {
+        Err(no_hot_plug())
+    }
+
+    /// Pulls the device under test out.
+    ///
+    /// # Errors
+    /// The rig broke, or in this boot the device cannot come and go.
+    fn pull(&mut self, how: Pull) -> Result<(), RigError> {
+        let _ = how;
+        Err(no_hot_plug())
+    }
+
+    /// Waits until the guest has noticed that the device under test is gone, and has let go of it. Gives the PnP
+    /// requests that the driver got.
+    ///
+    /// # Errors
+    /// The rig broke, nothing came of it in time, or in this boot the device cannot come and go.
+    fn await_pulled(&mut self) -> Result<Vec<PnpRequest>, RigError> {
+        Err(no_hot_plug())
+    }
+
+    /// Puts the device under test, which is out, into the machine, and waits until it is started. Gives the PnP
+    /// requests that the driver got.
+    ///
+    /// # Errors
+    /// The rig broke, nothing came of it in time, or in this boot the device cannot come and go.
+    fn plug(&mut self) -> Result<Vec<PnpRequest>, RigError> {
+        Err(no_hot_plug())
+    }
+
     /// The device under test's requester ID as the guest assigned it, if known.
     fn requester(&self) -> Option<RequesterId>;
+}
+
+fn no_hot_plug() -> RigError {
+    RigError("in this boot the device cannot come and go".into())
 }

@@ -7,6 +7,7 @@ mod engine;
 mod framework;
 mod from_mdl;
 mod mdl;
+mod plug;
 mod several;
 mod survive;
 mod transfer;
@@ -93,6 +94,7 @@ pub const FAMILIES: &[Family] = &[
     Family { prefix: "VF", title: "bug checks of Driver Verifier", rules: verifier::RULES },
     Family { prefix: "MD", title: "MDLs and memory as sources of buffers", rules: mdl::RULES },
     Family { prefix: "SV", title: "surviving a device that misbehaves", rules: survive::RULES },
+    Family { prefix: "PL", title: "a device that comes and goes", rules: plug::RULES },
     Family { prefix: "KD", title: "DMA by the driver framework (KMDF)", rules: framework::RULES },
     Family { prefix: "EN", title: "the engine of the device", rules: engine::RULES },
     Family { prefix: "DV", title: "several devices at once", rules: several::RULES },

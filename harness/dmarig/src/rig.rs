@@ -2,6 +2,7 @@
 //! and through its mailbox to the driver in the guest.
 
 mod dut;
+mod hot_plug;
 mod inbox;
 mod mappings;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use contract::{
     BufferDeclaration, DeviceRequest, DeviceResult, GuestMemory, IommuFault, MappingView, NtStatus,
-    Remapping, Rig, RigError, Step, StepResult, Violation,
+    PnpRequest, Pull, Remapping, Rig, RigError, Step, StepResult, Violation,
 };
 use control_api::request::{
     BufferDeclare, BufferDirection, BufferList, BufferUndeclare, DmaOp, DmaPath, DmaSubmit,
@@ -31,6 +32,7 @@ use crate::entry::chain;
 use crate::mailbox::{self, ResponseError};
 
 use dut::{DutState, violation};
+pub use hot_plug::HotPlug;
 pub use inbox::{AskMark, Inbox, Notice};
 
 /// How long the driver may take over one program.
@@ -63,6 +65,8 @@ pub enum Trouble {
     Device,
     /// We asked for something that cannot be had.
     Ours,
+    /// The case needs another device than the one that was named.
+    Unfit,
 }
 
 /// The rig of one boot.
@@ -72,6 +76,8 @@ pub struct MachineRig {
     client: Client,
     inbox: Inbox,
     orders: UnixStream,
+    /// In boots in which the device may come and go.
+    hot_plug: Option<HotPlug>,
     /// The devices under test that the driver has started.
     duts: Vec<DutState>,
     /// The one that is asked.
@@ -89,6 +95,7 @@ impl MachineRig {
         client: Client,
         inbox: Inbox,
         orders: UnixStream,
+        hot_plug: Option<HotPlug>,
     ) -> Self {
         Self {
             remapping,
@@ -96,6 +103,7 @@ impl MachineRig {
             client,
             inbox,
             orders,
+            hot_plug,
             duts: vec![DutState::default()],
             dut: 0,
             trouble: None,
@@ -112,6 +120,9 @@ impl MachineRig {
     pub fn begin_case(&mut self) {
         self.dut = 0;
         self.inbox.begin_case();
+        if self.hot_plug.is_some() {
+            self.inbox.forget_requests();
+        }
         self.refusals.clear();
     }
 
@@ -492,6 +503,26 @@ impl Rig for MachineRig {
         })
         .map(|_| ())
         .map_err(|error| self.client_trouble(&error))
+    }
+
+    fn is_plugged(&self) -> bool {
+        self.is_plugged_in()
+    }
+
+    fn unplug(&mut self) -> Result<Vec<PnpRequest>, RigError> {
+        self.unplug_in_order()
+    }
+
+    fn pull(&mut self, how: Pull) -> Result<(), RigError> {
+        self.pull_out(how)
+    }
+
+    fn await_pulled(&mut self) -> Result<Vec<PnpRequest>, RigError> {
+        self.await_removal()
+    }
+
+    fn plug(&mut self) -> Result<Vec<PnpRequest>, RigError> {
+        self.plug_in()
     }
 
     fn requester(&self) -> Option<RequesterId> {

@@ -139,6 +139,16 @@ pub const SABOTAGES: &[Sabotage] = &[
         title: "the driver does not stop the device's DMA before D3",
         place: Place::Guest,
     },
+    Sabotage {
+        name: "driver-keep-device",
+        title: "the driver refuses to let its device go",
+        place: Place::Guest,
+    },
+    Sabotage {
+        name: "driver-leak-registers",
+        title: "the driver leaves the first mapping of its device's registers",
+        place: Place::Guest,
+    },
 ];
 
 /// Finds a sabotage by name.

@@ -20,6 +20,8 @@ mod engine;
 mod explore;
 #[path = "vm/faults.rs"]
 mod faults;
+#[path = "vm/plug.rs"]
+mod plug;
 #[path = "vm/recorded.rs"]
 mod recorded;
 #[path = "vm/several.rs"]
@@ -52,6 +54,7 @@ fn main() {
     trials.extend(faults::trials());
     trials.extend(several::trials());
     trials.extend(walk::trials());
+    trials.extend(plug::trials());
     trials.push(driver_of_gcc());
     trials.extend(engine::trials());
     for name in sabotages() {
@@ -67,6 +70,7 @@ fn main() {
         .filter(|name| !name.starts_with(SEEN_AT_UNLOAD))
         .filter(|name| !SEEN_UNDER_FAULTS.contains(&name.as_str()) && name != SEEN_BESIDE_ANOTHER)
         .filter(|name| !engine::SEEN_BY_IT_ALONE.contains(&name.as_str()))
+        .filter(|name| !SEEN_WHEN_UNPLUGGED.contains(&name.as_str()))
         .collect();
     trials.extend(explore::trials(&seen_by_actions));
     trials.extend(recorded::trials());
@@ -326,6 +330,9 @@ const SEEN_AT_UNLOAD: &str = "driver-leak-";
 const SEEN_UNDER_FAULTS: [&str; 2] = ["driver-no-recovery", "driver-dma-in-d3"];
 /// Seen by a second device alone.
 const SEEN_BESIDE_ANOTHER: &str = "nt-shared-domain";
+/// What it owes a device that goes.
+const SEEN_WHEN_UNPLUGGED: [&str; 2] = ["driver-keep-device", "driver-leak-registers"];
+const PLUG_CHECKS: &[&str] = &["--suite", "plug"];
 const SURVIVE_CHECKS: &[&str] = &["--suite", "survive"];
 /// The generated actions of explore make no transfers.
 const SEEN_BY_TRANSFERS_ALONE: &str = "driver-skip-flush";
@@ -350,6 +357,7 @@ fn sabotaged(name: &str) -> Result<(), Failed> {
         SEEN_BY_TRANSFERS_ALONE | "driver-truncate-address" => TRANSFER_CHECKS,
         SEEN_BESIDE_ANOTHER => &["--suite", "several"],
         name if SEEN_UNDER_FAULTS.contains(&name) => SURVIVE_CHECKS,
+        name if SEEN_WHEN_UNPLUGGED.contains(&name) => PLUG_CHECKS,
         _ => &[],
     };
     red_set_is(name, checks, "tests/sabotages.toml")

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::accel::Accel;
 
@@ -24,6 +24,35 @@ pub struct VfioUserFunction {
     pub id: String,
     /// The socket on which the device process listens.
     pub socket: PathBuf,
+}
+
+impl VfioUserFunction {
+    /// The device behind a root port, as `-device` and `device_add` take it.
+    ///
+    /// # Errors
+    /// The socket's path is not UTF-8 or too long.
+    pub fn device(
+        &self,
+        port: &str,
+        reply_timeout_ms: Option<u32>,
+    ) -> Result<Value, CommandLineError> {
+        let mut device = json!({
+            "driver": "vfio-user-pci",
+            "id": self.id,
+            "bus": port,
+            "socket": { "type": "unix", "path": socket_path(&self.socket)? },
+        });
+        if let Some(timeout_ms) = reply_timeout_ms {
+            device["x-msg-timeout"] = timeout_ms.into();
+        }
+        Ok(device)
+    }
+}
+
+/// The QEMU id of the root port of the function of this index.
+#[must_use]
+pub fn root_port(index: usize) -> String {
+    format!("port{index}")
 }
 
 /// A q35 machine that boots a PVH kernel, with an emulated VT-d and our functions.
@@ -44,6 +73,8 @@ pub struct CommandLine {
     pub append: String,
     /// Our functions, in bus order.
     pub functions: Vec<VfioUserFunction>,
+    /// Whether the guest may see its root ports' slots, so that functions come and go by PCI Express hot plug.
+    pub hot_plug: bool,
     /// How long QEMU waits for a reply of the device process.
     pub reply_timeout_ms: Option<u32>,
     /// Socket that receives what the guest writes to port 0xE9.
@@ -87,6 +118,13 @@ impl CommandLine {
             format!("isa-debug-exit,iobase={DEBUG_EXIT_PORT:#x}"),
         );
         arguments.pair("-device", "intel-iommu,caching-mode=on,intremap=off");
+        if self.hot_plug {
+            // Otherwise q35 plugs by ACPI, and hides the slots' capability.
+            arguments.pair(
+                "-global",
+                "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
+            );
+        }
         for (index, function) in self.functions.iter().enumerate() {
             self.push_function(&mut arguments, index, function)?;
         }
@@ -149,21 +187,13 @@ impl CommandLine {
         index: usize,
         function: &VfioUserFunction,
     ) -> Result<(), CommandLineError> {
-        let port = format!("port{index}");
+        let port = root_port(index);
         let slot = index + 1;
         arguments.pair(
             "-device",
             format!("pcie-root-port,id={port},bus=pcie.0,chassis={slot},slot={slot}"),
         );
-        let mut device = json!({
-            "driver": "vfio-user-pci",
-            "id": function.id,
-            "bus": port,
-            "socket": { "type": "unix", "path": socket_path(&function.socket)? },
-        });
-        if let Some(timeout_ms) = self.reply_timeout_ms {
-            device["x-msg-timeout"] = timeout_ms.into();
-        }
+        let device = function.device(&port, self.reply_timeout_ms)?;
         arguments.pair("-device", device.to_string());
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! [`Qmp`]: the few commands of QEMU's machine protocol that the harness needs, each with a deadline.
 
+mod hot_plug;
+
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,6 +10,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::binary::{MINIMUM_VERSION, Version};
+use crate::command_line::CommandLineError;
+
+pub use hot_plug::Plugged;
 
 /// How long QEMU may take over one command. A vCPU that waits for the device process blocks QMP for
 /// up to five seconds.
@@ -83,6 +88,25 @@ pub enum QmpError {
     MemoryNotShared {
         /// The memory backend.
         id: String,
+    },
+    /// Taking the device out would end QEMU.
+    #[error(
+        "{id} has MSI-X: QEMU 11.1 aborts when such a device is taken out\nhelp: give it `msix_vectors = 0` in its device file, and a pin or MSI"
+    )]
+    HasMsix {
+        /// The QEMU id of the device.
+        id: String,
+    },
+    /// The device cannot be named to QEMU.
+    #[error(transparent)]
+    Device(#[from] CommandLineError),
+    /// QEMU still has the device.
+    #[error("waited {} ms for QEMU to let go of {id}", .waited.as_millis())]
+    StillThere {
+        /// The QEMU id of the device.
+        id: String,
+        /// How long.
+        waited: Duration,
     },
 }
 

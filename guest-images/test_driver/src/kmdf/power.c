@@ -140,7 +140,8 @@ static NTSTATUS NTAPI evt_query_stop(WDFDEVICE handle)
 
 static NTSTATUS NTAPI evt_query_remove(WDFDEVICE handle)
 {
-    return note(handle, DMARIG_KMDF_EVENT_QUERY_REMOVE);
+    NTSTATUS status = note(handle, DMARIG_KMDF_EVENT_QUERY_REMOVE);
+    return g_driver.sabotage == SABOTAGE_KEEP_DEVICE ? STATUS_UNSUCCESSFUL : status;
 }
 
 void power_set_callbacks(WDFDEVICE_INIT *init)

@@ -93,6 +93,9 @@ static NTSTATUS start_device(struct wdm_device *device, PIRP irp)
 /* QUERY_STOP and QUERY_REMOVE: nothing keeps this driver, programs are made to end in time. */
 static NTSTATUS query(struct wdm_device *device, PIRP irp, enum pnp_state state)
 {
+    if (state == PNP_REMOVE_PENDING && g_driver.sabotage == SABOTAGE_KEEP_DEVICE) {
+        return complete(device, irp, STATUS_UNSUCCESSFUL);
+    }
     device->state_before_query = device->shared.state;
     device->shared.state = state;
     irp->IoStatus.Status = STATUS_SUCCESS;

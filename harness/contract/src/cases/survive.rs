@@ -12,7 +12,7 @@ use crate::bench::{
 use crate::case::{Body, Case};
 use crate::cases::BOTH;
 use crate::finding::{CaseEnd, Finding};
-use crate::step::{Routine, TransferMode};
+use crate::step::{Routine, StepResult, TransferMode};
 
 /// Bytes of each case's buffer.
 const LENGTH_BYTES: u64 = 0x3000;
@@ -40,13 +40,13 @@ pub(super) const CASES: &[Case] = &[
     Case::new("SV-5/kmdf-quiet-in-d3", "the same with the KMDF driver", BOTH, |bench| by_enabler(bench, quiet_in_s3)).under(&KMDF),
 ];
 
-fn by_enabler(bench: &mut Bench<'_>, body: Body) -> Result<(), CaseEnd> {
+pub(super) fn by_enabler(bench: &mut Bench<'_>, body: Body) -> Result<(), CaseEnd> {
     bench.open_adapters_by_enabler();
     body(bench)
 }
 
 /// A rule file of one rule.
-fn rule(event: &str, effect: &str, times: Option<u32>) -> String {
+pub(super) fn rule(event: &str, effect: &str, times: Option<u32>) -> String {
     let times = times.map_or(String::new(), |times| format!("times = {times}\n"));
     format!(
         "[[rule]]\nname = \"{effect} at {event}\"\nevent = \"{event}\"\n{times}effect = \"{effect}\"\n"
@@ -54,7 +54,7 @@ fn rule(event: &str, effect: &str, times: Option<u32>) -> String {
 }
 
 /// A buffer that the device may read and write, and its adapter.
-fn buffer(bench: &mut Bench<'_>) -> Result<(u32, Buffer), CaseEnd> {
+pub(super) fn buffer(bench: &mut Bench<'_>) -> Result<(u32, Buffer), CaseEnd> {
     let adapter = bench.adapter(64)?;
     let buffer = bench.allocate_by(adapter, LENGTH_BYTES, Routine::PLAIN, u64::MAX)?;
     bench.declare(&buffer, true, true)?;
@@ -81,7 +81,11 @@ fn survive(
 }
 
 /// Without a fault a transfer ends well at the first attempt.
-fn works(bench: &mut Bench<'_>, buffer: &Buffer, by: (TransferMode, u32)) -> Result<(), CaseEnd> {
+pub(super) fn works(
+    bench: &mut Bench<'_>,
+    buffer: &Buffer,
+    by: (TransferMode, u32),
+) -> Result<(), CaseEnd> {
     bench.cpu_fill(buffer, !SEED)?;
     let what = "a transfer after the fault";
     let result = bench.transfer_recovering(buffer, by, DMA_OP_VERIFY_PATTERN, !SEED)?;
@@ -169,22 +173,7 @@ fn all_ones(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     let result = bench.under_faults(&rule("doorbell", "surprise-removal", Some(1)), |bench| {
         bench.transfer_recovering(&buffer, by, DMA_OP_WRITE_PATTERN, SEED)
     })?;
-    if result.result.outcome != OUTCOME_NO_DEVICE {
-        let seen = if result.is_success() {
-            format!("DMA status {:#x}", transfer_status(&result))
-        } else {
-            result.describe()
-        };
-        return Err(Finding {
-            seen,
-            ..driver_finding(
-                "a transfer of a device that is gone",
-                "no such device under test",
-                &result,
-            )
-        }
-        .into());
-    }
+    expect_no_device(&result)?;
     // Whoever comes back on the bus has forgotten its configuration: only PnP gives it that again. The stop takes the
     // case's adapter and buffer along.
     for order in ["pnp query-stop dut0", "pnp stop dut0", "pnp start dut0"] {
@@ -193,6 +182,27 @@ fn all_ones(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     bench.take_as_before()?;
     let (_, buffer) = self::buffer(bench)?;
     works(bench, &buffer, by)
+}
+
+/// The driver has told that the device is gone.
+pub(super) fn expect_no_device(result: &StepResult) -> Result<(), CaseEnd> {
+    if result.result.outcome == OUTCOME_NO_DEVICE {
+        return Ok(());
+    }
+    let seen = if result.is_success() {
+        format!("DMA status {:#x}", transfer_status(result))
+    } else {
+        result.describe()
+    };
+    Err(Finding {
+        seen,
+        ..driver_finding(
+            "a transfer of a device that is gone",
+            "no such device under test",
+            result,
+        )
+    }
+    .into())
 }
 
 fn quiet_in_d3(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {

@@ -104,6 +104,7 @@ fn check_devices(files: &[PathBuf]) -> Result<Vec<DescribedDevice>, PrepareError
         Ok(DescribedDevice {
             file: file.clone(),
             is_ours: ids(&description.identity) == ids(&built_in),
+            has_msix: description.interrupts.msix_vectors > 0,
         })
     };
     files.iter().map(read).collect()

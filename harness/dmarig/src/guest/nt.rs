@@ -102,6 +102,9 @@ pub fn command_line(
         line.push_str(" memory=high-first");
     }
     line.push_str(&transfer_words(profile));
+    if profile.hot_plug {
+        line.push_str(" hot-plug=on");
+    }
     if let Some(sabotage) = sabotage.filter(|sabotage| sabotage.place == Place::Guest) {
         line.push_str(" sabotage=");
         line.push_str(sabotage.name);

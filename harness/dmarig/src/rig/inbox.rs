@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use contract::IommuFault;
+use contract::{IommuFault, PnpRequest};
 use control_api::ledger::{AccessPath, AccessRecord};
 use control_api::response::DmaStatus;
 
@@ -13,6 +13,8 @@ const FAULT_DEADLINE: Duration = Duration::from_secs(1);
 /// How long a fault report may take that follows from a refused message and that nobody asked for. The
 /// unit may drop one while another is pending, so it need not come at all.
 const UNASKED_FAULT_DEADLINE: Duration = Duration::from_millis(200);
+/// PnP requests kept; older ones go.
+const REQUESTS_MAX: usize = 64;
 /// How long the main thread may take to hand on what the console has said.
 const MARK_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -30,6 +32,8 @@ pub enum Notice {
         /// Its NTSTATUS, or words.
         status: String,
     },
+    /// The device under test got a PnP request.
+    Pnp(PnpRequest),
     /// Everything that was said before the mark of this number was asked for has come.
     Mark(u64),
 }
@@ -47,6 +51,8 @@ pub struct Inbox {
     findings: VecDeque<String>,
     /// Orders that were carried out, with their status.
     answers: VecDeque<(String, String)>,
+    /// PnP requests that the device under test got.
+    requests: VecDeque<PnpRequest>,
     /// Messages of this case that the platform refused.
     n_refused: usize,
     /// Fault reports that this case has taken.
@@ -64,6 +70,7 @@ impl Inbox {
             faults: VecDeque::new(),
             findings: VecDeque::new(),
             answers: VecDeque::new(),
+            requests: VecDeque::new(),
             n_refused: 0,
             n_taken: 0,
         }
@@ -117,6 +124,32 @@ impl Inbox {
         }
     }
 
+    /// The PnP requests since the last time, up to the first that is the last of them; once that has come.
+    ///
+    /// # Errors
+    /// When the time is up: those that came.
+    pub fn take_requests(
+        &mut self,
+        is_last: impl Fn(&PnpRequest) -> bool,
+        limit: Duration,
+    ) -> Result<Vec<PnpRequest>, Vec<PnpRequest>> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(last) = self.requests.iter().position(&is_last) {
+                return Ok(self.requests.drain(..=last).collect());
+            }
+            if self.receive(deadline).is_err() {
+                return Err(self.requests.drain(..).collect());
+            }
+        }
+    }
+
+    /// Forgets the PnP requests up to now.
+    pub fn forget_requests(&mut self) {
+        self.catch_up();
+        self.requests.clear();
+    }
+
     /// Everything that nobody has taken, for the main thread, which sends the notices itself.
     pub fn take_rest(&mut self) -> (Vec<IommuFault>, Vec<String>) {
         while let Ok(notice) = self.notices.try_recv() {
@@ -164,6 +197,12 @@ impl Inbox {
             Notice::Fault(fault) => self.faults.push_back(fault),
             Notice::Finding(text) => self.findings.push_back(text),
             Notice::Command { line, status } => self.answers.push_back((line, status)),
+            Notice::Pnp(request) => {
+                if self.requests.len() == REQUESTS_MAX {
+                    self.requests.pop_front();
+                }
+                self.requests.push_back(request);
+            }
             Notice::Mark(number) => self.seen_mark = number,
         }
     }

@@ -130,6 +130,7 @@ impl Boot<'_> {
                     ask_mark(machine.take_console_tap(), sender.clone()),
                 ),
                 orders,
+                machine.hot_plug(),
             ),
             task,
             record_points: self.faults.record_points,

@@ -8,15 +8,16 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use control_api::{Client, ClientError, FunctionName};
-use qemu::command_line::{CommandLineError, VfioUserFunction};
+use qemu::command_line::{CommandLineError, VfioUserFunction, root_port};
 use qemu::console::{ConsoleReader, Tap, TappedStream, tap};
 use qemu::listener::ListenError;
 use qemu::process::{ProcessError, StderrRecord, shell_line};
-use qemu::qmp::QmpError;
+use qemu::qmp::{Plugged, QmpError};
 use qemu::stderr::Meaning;
 use qemu::{ChildProcess, ChildSpec, CommandLine, Listener, Qmp};
 
@@ -30,6 +31,7 @@ use crate::artifacts::ArtifactError;
 use crate::entry::chain;
 use crate::event::{BootEnding, PeakMemory};
 use crate::guest::nt;
+use crate::rig::HotPlug;
 use crate::run_folder::RunFolder;
 
 /// How long the device process may take to open its sockets.
@@ -55,7 +57,10 @@ pub struct Machine {
     qemu: ChildProcess,
     device: ChildProcess,
     control: PathBuf,
-    qmp: Qmp,
+    /// Shared with the rig, which asks for nothing any more when this ends QEMU.
+    qmp: Arc<Mutex<Qmp>>,
+    /// The first device under test, where it may come and go.
+    pluggable: Option<Plugged>,
     com1: UnixStream,
     console: Option<Tap>,
     peak: PeakMemory,
@@ -159,6 +164,7 @@ impl Machine {
         let driver = plan.artifacts.driver(boot.profile.driver)?;
         nt::write_archive(driver, boot.profile.programs, &archive)?;
 
+        let pluggable = pluggable(boot, &sockets);
         let mut device = start_device(boot, &sockets)?;
         let mut client = connect_control(&sockets.control, &mut device)?;
         device_faults::load(&mut client, boot.faults, boot.n_duts()).map_err(StartError::Faults)?;
@@ -173,7 +179,8 @@ impl Machine {
             qemu,
             device,
             control: sockets.control,
-            qmp,
+            qmp: Arc::new(Mutex::new(qmp)),
+            pluggable,
             com1,
             console: Some(console),
             peak: PeakMemory::default(),
@@ -212,6 +219,17 @@ impl Machine {
         Ok(orders)
     }
 
+    /// The first device under test as the rig takes it out and puts it back, where it may come and go.
+    pub fn hot_plug(&self) -> Option<HotPlug> {
+        let plugged = self.pluggable.clone()?;
+        let qmp = Arc::clone(&self.qmp);
+        Some(HotPlug {
+            qmp,
+            plugged,
+            is_in: true,
+        })
+    }
+
     /// Looks how much memory the processes that still run have had at most.
     pub fn note_peak_memory(&mut self) {
         let seen = PeakMemory {
@@ -247,7 +265,8 @@ impl Machine {
         if !matches!(self.qemu.try_wait(), Ok(None)) {
             return;
         }
-        if self.qmp.quit().is_err() || self.qemu.wait(STOP_DEADLINE).is_err() {
+        let mut qmp = self.qmp.lock().unwrap_or_else(PoisonError::into_inner);
+        if qmp.quit().is_err() || self.qemu.wait(STOP_DEADLINE).is_err() {
             self.qemu.kill();
         }
     }
@@ -271,11 +290,13 @@ impl Machine {
     }
 }
 
-/// The device files of a boot: the user's, but the profile's for the first device where it has one.
+/// The device files of a boot: the user's, but the profile's for the first device where it has one. What is to come and
+/// go may be the user's own.
 fn device_files(boot: &Boot<'_>) -> Result<Vec<PathBuf>, StartError> {
     let devices = boot.plan.devices.iter();
     let mut files: Vec<PathBuf> = devices.map(|device| device.file.clone()).collect();
-    let Some(text) = boot.profile.device else {
+    let keeps_own = boot.profile.hot_plug && !files.is_empty();
+    let Some(text) = boot.profile.device.filter(|_| !keeps_own) else {
         return Ok(files);
     };
     let path = boot.logs.join(PROFILE_DEVICE);
@@ -320,6 +341,30 @@ fn start_device(boot: &Boot<'_>, sockets: &Sockets) -> Result<ChildProcess, Star
     )
 }
 
+/// The first device under test, behind the root port next to the control function's, where it may come and go.
+fn pluggable(boot: &Boot<'_>, sockets: &Sockets) -> Option<Plugged> {
+    let socket = sockets.duts.first().filter(|_| boot.profile.hot_plug)?;
+    let named = boot.plan.devices.first();
+    Some(Plugged {
+        function: function(FunctionName::DUT0, socket),
+        port: root_port(1),
+        has_msix: named.is_some_and(|device| device.has_msix),
+    })
+}
+
+/// Whether the guest sees slots. Where a device has MSI-X it must not: it would take the power of one that is gone, and
+/// QEMU would abort.
+fn shows_slots(boot: &Boot<'_>) -> bool {
+    boot.profile.hot_plug && boot.plan.devices.iter().all(|device| !device.has_msix)
+}
+
+fn function(name: FunctionName, socket: &Path) -> VfioUserFunction {
+    VfioUserFunction {
+        id: name.to_string(),
+        socket: socket.into(),
+    }
+}
+
 fn start_qemu(
     boot: &Boot<'_>,
     driver: &Path,
@@ -328,13 +373,8 @@ fn start_qemu(
 ) -> Result<ChildProcess, StartError> {
     let Boot { plan, logs, .. } = boot;
     let driver = nt::driver_name(driver)?;
-    let function = |id: &str, socket: &Path| VfioUserFunction {
-        id: id.into(),
-        socket: socket.into(),
-    };
     let duts = (0..).zip(&sockets.duts);
-    let duts =
-        duts.map(|(number, socket)| function(&FunctionName::Dut(number).to_string(), socket));
+    let duts = duts.map(|(number, socket)| function(FunctionName::Dut(number), socket));
     let command_line = CommandLine {
         accel: plan.accel,
         memory_mib: nt::memory_mib(boot.profile.memory),
@@ -347,9 +387,10 @@ fn start_qemu(
             plan.sabotage,
             boot.faults,
         ),
-        functions: std::iter::once(function("control", &sockets.control_function))
+        functions: std::iter::once(function(FunctionName::Control, &sockets.control_function))
             .chain(duts)
             .collect(),
+        hot_plug: shows_slots(boot),
         reply_timeout_ms: None,
         debugcon: sockets.debugcon.path().into(),
         com1: sockets.com1.path().into(),

@@ -63,6 +63,8 @@ pub struct DescribedDevice {
     pub file: PathBuf,
     /// Whether it has the IDs by which our drivers know it.
     pub is_ours: bool,
+    /// Whether it has MSI-X, with which QEMU cannot let go of it.
+    pub has_msix: bool,
 }
 
 impl Plan {

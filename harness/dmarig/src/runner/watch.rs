@@ -6,7 +6,8 @@ use std::process::ExitStatus;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use contract::{Case, CaseOutcome, CaseReport, IommuFault, Remapping, Stop};
+use contract::{Case, CaseOutcome, CaseReport, IommuFault, NtStatus, PnpRequest, Remapping, Stop};
+use control_api::FunctionName;
 use dmarig_abi::{Iova, RequesterId};
 use qemu::console::event::{Hex, Leaks};
 use qemu::console::{ConsoleLine, GuestEvent, GuestEventKind};
@@ -324,6 +325,12 @@ impl<'a> Watch<'a> {
                 irp,
                 status,
             } => {
+                if *device == FunctionName::DUT0.to_string() {
+                    self.notify(Notice::Pnp(PnpRequest {
+                        irp: irp.clone(),
+                        status: nt_status(*status),
+                    }));
+                }
                 self.has_dut |= device.starts_with(DUT_PREFIX);
                 let is_absent = is_last_of_start(device, irp) && !self.has_dut;
                 self.has_refused |= !self.is_up && (is_absent || is_refusal(irp, *status));
@@ -481,6 +488,11 @@ fn searching(sign: Sign, remapping: Remapping) -> Event {
 }
 
 /// Whether a device will not come: a failed DriverEntry ends the guest by itself.
+/// The guest writes 32 bits; more than that is no success in any case.
+fn nt_status(status: Hex) -> NtStatus {
+    NtStatus(u32::try_from(status.0).unwrap_or(u32::MAX))
+}
+
 fn is_refusal(irp: &str, status: Hex) -> bool {
     matches!(irp, "AddDevice" | "START_DEVICE") && status.0 >> 31 == 1
 }
@@ -495,6 +507,7 @@ fn broken_rig(error: &contract::RigError, trouble: Option<Trouble>) -> Ending {
     let how = match trouble {
         Some(Trouble::GuestSilent | Trouble::DriverBusy) => BootEnding::GuestHung,
         Some(Trouble::GuestBrokeProtocol | Trouble::DriverRefused) => BootEnding::ProtocolBroken,
+        Some(Trouble::Unfit) => BootEnding::EnvironmentMissing,
         Some(Trouble::Device | Trouble::Ours) | None => BootEnding::DeviceDied,
     };
     Ending::new(how, chain(error))

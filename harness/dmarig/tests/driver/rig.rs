@@ -138,6 +138,7 @@ impl Rig {
                     socket: path(socket),
                 })
                 .into(),
+            hot_plug: false,
             reply_timeout_ms: None,
             debugcon: debugcon.path().into(),
             com1: com1.path().into(),

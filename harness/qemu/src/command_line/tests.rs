@@ -19,6 +19,7 @@ fn example() -> CommandLine {
                 socket: "/run/dut0".into(),
             },
         ],
+        hot_plug: false,
         reply_timeout_ms: None,
         debugcon: "/run/debugcon".into(),
         com1: "/run/com1".into(),
@@ -52,6 +53,17 @@ fn kvm_uses_the_host_cpu_and_a_split_irqchip() {
         ..example()
     });
     assert!(text.contains("-cpu host") && text.contains("kernel-irqchip=split"));
+}
+
+#[test]
+fn slots_show_only_where_functions_come_and_go() {
+    let word = "acpi-pci-hotplug-with-bridge-support=off";
+    assert!(!lines(&example()).contains(word));
+    let text = lines(&CommandLine {
+        hot_plug: true,
+        ..example()
+    });
+    assert!(text.contains(word), "{text}");
 }
 
 #[test]

@@ -5,12 +5,12 @@ use std::thread;
 
 use super::*;
 
-const GREETING: &str =
+pub(super) const GREETING: &str =
     r#"{"QMP":{"version":{"qemu":{"micro":3,"minor":1,"major":11}},"capabilities":[]}}"#;
-const LIMIT: Duration = Duration::from_secs(5);
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
 /// Sends `first`, then one of `answers` for each line that comes, then closes.
-fn fake(first: &'static str, answers: &'static [&'static str]) -> UnixStream {
+pub(super) fn fake(first: &'static str, answers: &'static [&'static str]) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().expect("a socket pair");
     thread::spawn(move || {
         let mut output = theirs.try_clone().expect("cloned");
@@ -27,7 +27,7 @@ fn fake(first: &'static str, answers: &'static [&'static str]) -> UnixStream {
     ours
 }
 
-const OK: &str = r#"{"return":{}}"#;
+pub(super) const OK: &str = r#"{"return":{}}"#;
 
 #[test]
 fn session_starts_and_knows_the_version() {

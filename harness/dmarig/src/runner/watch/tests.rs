@@ -243,6 +243,7 @@ fn kinds_of_trouble_are_told_apart() {
     check(Trouble::GuestBrokeProtocol, BootEnding::ProtocolBroken);
     check(Trouble::Device, BootEnding::DeviceDied);
     check(Trouble::Ours, BootEnding::DeviceDied);
+    check(Trouble::Unfit, BootEnding::EnvironmentMissing);
 }
 
 #[test]
