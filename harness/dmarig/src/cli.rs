@@ -73,6 +73,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
 
+    /// Print the whole table of registers and fields that the driver has touched (register-coverage.txt)
+    #[arg(long, conflicts_with = "json")]
+    pub coverage: bool,
+
     /// Do not record what the device under test is told and does (see `dmarig replay`)
     #[arg(long)]
     pub no_record: bool,

@@ -1,5 +1,6 @@
 //! `dmarig explore`: a list of actions from a seed, carried out in each mode, and what comes of it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use contract::Remapping;
@@ -11,10 +12,12 @@ use crate::event::Event;
 use crate::exit_code::Exit;
 use crate::faults::Faults;
 use crate::guest::nt;
-use crate::runner::{Bundle, Campaign, CampaignEnd, Origin, Search};
+use crate::runner::{Bundle, Campaign, CampaignEnd, Found, Origin, Search};
 
 /// Name of what runs, in reports.
 pub(super) const SUITE: &str = "explore";
+/// Folder in a failure's for the boot in which it was recorded.
+const BOOT_FOLDER: &str = "boot";
 /// Guest memory in bytes, as the model has it.
 pub(super) const MEMORY_BYTES: u64 =
     (nt::memory_mib(contract::DEFAULT_PROFILE.memory) as u64) << 20;
@@ -112,6 +115,7 @@ fn tell_end(
         let name = format!("failure-remapping-{}", origin.remapping.as_str());
         let folder = prepared.plan.out.join(name);
         Bundle::new(origin, found).write(&folder)?;
+        record(prepared, origin.remapping, found, &folder.join(BOOT_FOLDER));
         prepared.journal.tell(Event::ExploreBundle {
             remapping,
             folder: folder.display().to_string(),
@@ -131,6 +135,21 @@ fn tell_end(
         result: end.result.clone(),
     });
     Ok(())
+}
+
+/// Records what was found, in a boot of its own.
+fn record(prepared: &mut Prepared, remapping: Remapping, found: &Found, folder: &Path) {
+    if prepared.signals.exit().is_some() {
+        return;
+    }
+    let is_like = campaign(prepared).record(remapping, found, MEMORY_BYTES, folder);
+    let how = if is_like {
+        "it fails the same way there"
+    } else {
+        "it does not fail the same way there"
+    };
+    let text = format!("recorded in {}: {how}", folder.display());
+    prepared.journal.tell(Event::Note { text });
 }
 
 /// A campaign with what was prepared.

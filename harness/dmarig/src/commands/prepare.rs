@@ -250,6 +250,8 @@ fn reports(out: &Path, json: bool) -> Result<Reports, PrepareError> {
     };
     fs::create_dir_all(out).map_err(failed)?;
     remove_old_logs(out).map_err(failed)?;
+    // It is written where there is something to tell; that there was none harms nobody.
+    let _ = fs::remove_file(out.join(COVERAGE_FILE));
     let mut reports = Reports::default();
     reports.add(JsonReport::create(&out.join(EVENTS_FILE))?);
     reports.add(JunitReport::new(&out.join("junit.xml")));

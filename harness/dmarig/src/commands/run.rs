@@ -1,9 +1,12 @@
 //! `dmarig run`: from the arguments to the plan, and from the run to the exit code.
 
+use std::fs;
+
 use super::prepare::{PrepareError, Prepared, Wanted, exit_of};
 use crate::cli::{Guest, RunArgs};
 use crate::exit_code::Exit;
 use crate::faults::Faults;
+use crate::report::COVERAGE_FILE;
 use crate::runner::{Plan, Run};
 use crate::selection;
 
@@ -41,5 +44,11 @@ fn prepare_and_run(arguments: &RunArgs) -> Result<Exit, PrepareError> {
         journal,
     } = &mut prepared;
     let exit = Run::new(plan, folder, signals, journal).run();
-    Ok(prepared.finish(exit))
+    let exit = prepared.finish(exit);
+    if arguments.coverage {
+        // Where no device could be asked, there is no table.
+        let table = fs::read_to_string(arguments.out.join(COVERAGE_FILE)).unwrap_or_default();
+        return Ok(super::print(&table, exit));
+    }
+    Ok(exit)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// Names and accesses that a person is shown at the end of a run; the rest is in the file.
 const MAX_SHOWN: usize = 8;
 
-/// What the drivers have touched, in the boots that came to their end.
+/// What the drivers have touched, in all boots whose device could still be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RegisterCoverage {
     /// The registers of the device; those that each channel has are one.

@@ -1,4 +1,5 @@
-//! [`CoverageReport`]: `register-coverage.txt`, the table of what the driver has touched.
+//! [`CoverageReport`]: `register-coverage.txt`, the table of what the driver has touched, and the same for programs in
+//! `register-coverage.json`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,9 +28,11 @@ impl Reporter for CoverageReport {
         let Event::RegisterCoverage(coverage) = &record.event else {
             return Ok(());
         };
-        fs::write(&self.path, coverage.table()).map_err(|source| ReportError {
-            path: self.path.clone(),
-            source,
-        })
+        let json = serde_json::to_string_pretty(coverage).expect("it is text and numbers");
+        let write = |path: PathBuf, text: String| {
+            fs::write(&path, text).map_err(|source| ReportError { path, source })
+        };
+        write(self.path.with_extension("json"), json + "\n")?;
+        write(self.path.clone(), coverage.table())
     }
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use contract::{Case, Profile, Remapping};
 use qemu::console::Tap;
 
+use super::coverage;
 use super::crew::Crew;
 use super::device_faults;
 use super::ending::Ending;
@@ -169,6 +170,11 @@ impl Boot<'_> {
                 .map(|words| history::read(machine.control_socket(), &words));
             let culprit = watch.blame(&ending, history, now);
             self.note_faults(watch.journal(), &machine);
+            if ending.stop.is_some()
+                && let Ok(coverage) = coverage::read(machine.control_socket())
+            {
+                watch.journal().register_coverage(coverage);
+            }
             machine.kill();
             let ending = dismiss(crew, &mut watch, &happenings)
                 .err()

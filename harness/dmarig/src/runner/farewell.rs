@@ -8,6 +8,7 @@ use contract::{Rig as _, RigError};
 use qemu::console::GuestExit;
 
 use super::boot::{Boot, BootOutcome, resolve, take_next};
+use super::coverage;
 use super::ending::Ending;
 use super::machine::Machine;
 use super::watch::{Culprit, Happening, Over, Watch};
@@ -214,8 +215,7 @@ impl Farewell<'_, '_> {
         let peak = self.machine.peak_memory();
         self.watch.journal().peak_memory(peak);
         self.boot.note_faults(self.watch.journal(), &self.machine);
-        // For the record alone: that it cannot be had is no finding.
-        if let Ok(coverage) = worker::register_coverage(&mut self.rig) {
+        if let Ok(coverage) = coverage::of_rig(&mut self.rig) {
             self.watch.journal().register_coverage(coverage);
         }
         let stopped = worker::stop_device(&mut self.rig)

@@ -6,6 +6,7 @@
 //! boots to a model-based run instead of cases, `walk` to the fault points of a run.
 
 mod boot;
+mod coverage;
 mod crew;
 mod device_faults;
 mod ending;
@@ -23,7 +24,7 @@ mod walk;
 mod watch;
 mod worker;
 
-pub use explore::{Bundle, BundleError, Campaign, CampaignEnd, Origin, Search};
+pub use explore::{Bundle, BundleError, Campaign, CampaignEnd, Found, Origin, Search};
 pub use journal::Journal;
 pub use pin::{allowed_cpus, choose_cpu};
 pub use recording::{RecordedRun, RecordingError, recording_at};

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use contract::{Case, CaseReport, Rig, RigError, Step, StepResult};
 use control_api::ClientError;
 use control_api::request::{
-    Hello, MailboxWaitAttached, RegistersCoverage, SabotageClear, SabotageList, SabotageSet, Stop,
+    Hello, MailboxWaitAttached, SabotageClear, SabotageList, SabotageSet, Stop,
 };
 use dmarig_abi::mailbox::{CONTEXT_CONTROL_THREAD, MAILBOX_VERSION};
 
@@ -23,7 +23,7 @@ use super::proof::{self, ProofError};
 use super::walk::PointLog;
 use super::watch::Happening;
 use crate::entry::chain;
-use crate::event::{PassedPoint, RegisterCoverage};
+use crate::event::PassedPoint;
 use crate::rig::{MachineRig, Trouble, milliseconds};
 use crate::sabotage::{Place, Sabotage};
 
@@ -360,23 +360,4 @@ pub fn end_sabotage(
 /// Tells the device process to stop.
 pub fn stop_device(rig: &mut MachineRig) -> Result<(), ClientError> {
     rig.call(&Stop {}).map(|_| ())
-}
-
-/// Asks what the driver has touched of the registers of the device under test.
-///
-/// # Errors
-/// No answer, or a device that knows no such method.
-pub fn register_coverage(rig: &mut MachineRig) -> Result<RegisterCoverage, ClientError> {
-    let mut coverage = RegisterCoverage::default();
-    let mut from = Some(0);
-    while let Some(start) = from {
-        let page = rig.call(&RegistersCoverage {
-            function: rig.function(),
-            from: start,
-        })?;
-        // A device that goes back or stands still would hold us.
-        from = page.next.filter(|next| *next > start);
-        coverage.add_page(page);
-    }
-    Ok(coverage)
 }

@@ -1,6 +1,7 @@
 //! `dmarig explore` and `dmarig replay` on the real rig.
 
 use std::fs;
+use std::path::Path;
 
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
@@ -75,9 +76,25 @@ fn found(sabotage: &str) -> Result<(), Failed> {
     if bundle["is_reproduced"] != true || n_actions == 0 || n_actions > SHRUNK_MAX {
         return Err(format!("expected at most {SHRUNK_MAX} actions: {text}").into());
     }
+    recorded(&run, &folder)?;
     let folder = folder.to_str().ok_or("a plain path")?;
     replayed(&[folder], 1, "same")?;
     replayed(&[folder, "--no-sabotage"], 0, "passed")
+}
+
+/// The failure showed once more in the boot that was recorded, and the device of that boot runs again.
+fn recorded(run: &Run, folder: &Path) -> Result<(), Failed> {
+    let notes = records(run, "note")?;
+    let is_same = |note: &Value| {
+        let text = note["text"].as_str().unwrap_or_default();
+        text.contains("it fails the same way there")
+    };
+    if !notes.iter().any(is_same) {
+        return Err(format!("the failure is not in the recording: {notes:?}").into());
+    }
+    let boot = folder.join("boot");
+    let boot = boot.to_str().ok_or("a plain path")?;
+    Run::of("replay", &[boot]).expect_exit(0)
 }
 
 fn replayed(arguments: &[&str], exit: i32, how: &str) -> Result<(), Failed> {

@@ -1,6 +1,7 @@
 //! [`Campaign`]: gives a search boots until it is done; a new one when the guest died under it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use contract::{DEFAULT_PROFILE, Remapping};
@@ -54,7 +55,9 @@ impl Campaign<'_> {
                 broken_off = Some("interrupted by a signal".to_owned());
                 break;
             }
-            let outcome = self.boot(remapping, &search);
+            let number = self.journal.next_boot();
+            let logs = self.plan.out.join(log_folder(number, remapping));
+            let outcome = self.boot(remapping, &search, number, &logs);
             let Ok(mut search) = search.try_lock() else {
                 exit = exit.max(Exit::OurBug);
                 broken_off = Some("the harness failed: its worker does not end".to_owned());
@@ -84,9 +87,46 @@ impl Campaign<'_> {
         }
     }
 
-    fn boot(&mut self, remapping: Remapping, search: &Arc<Mutex<Search>>) -> BootOutcome {
-        let number = self.journal.next_boot();
-        let logs = self.plan.out.join(log_folder(number, remapping));
+    /// Carries out what was found in one more boot, which is recorded, with its logs in `folder`. Whether it failed
+    /// the same way there.
+    pub fn record(
+        &mut self,
+        remapping: Remapping,
+        found: &Found,
+        memory_bytes: u64,
+        folder: &Path,
+    ) -> bool {
+        let again = Search::replay(found.actions.clone(), memory_bytes);
+        let search = Arc::new(Mutex::new(again));
+        let plan = Plan {
+            record: true,
+            ..self.plan.clone()
+        };
+        let mut recorded = Campaign {
+            plan: &plan,
+            folder: self.folder,
+            signals: self.signals,
+            journal: &mut *self.journal,
+        };
+        let number = recorded.journal.next_boot();
+        let outcome = recorded.boot(remapping, &search, number, folder);
+        let Ok(mut search) = search.try_lock() else {
+            return false;
+        };
+        if outcome.ending.how != BootEnding::Clean {
+            search.take_death(&outcome.ending);
+        }
+        let seen = search.found();
+        seen.is_some_and(|seen| seen.disagreement.is_like(&found.disagreement))
+    }
+
+    fn boot(
+        &mut self,
+        remapping: Remapping,
+        search: &Arc<Mutex<Search>>,
+        number: u32,
+        logs: &Path,
+    ) -> BootOutcome {
         self.journal.tell(Event::BootStarted {
             boot: number,
             remapping: remapping.into(),
@@ -99,7 +139,7 @@ impl Campaign<'_> {
             profile: &DEFAULT_PROFILE,
             number,
             folder: self.folder,
-            logs: &logs,
+            logs,
             signals: self.signals,
             faults: &self.plan.faults,
             may_refuse: false,

@@ -7,4 +7,4 @@ mod search;
 
 pub use bundle::{Bundle, BundleError, Origin};
 pub use campaign::{Campaign, CampaignEnd};
-pub use search::{Search, Sign};
+pub use search::{Found, Search, Sign};
