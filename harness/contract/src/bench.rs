@@ -6,6 +6,7 @@ mod exercise;
 mod faults;
 mod framework;
 mod mdl;
+mod own_iommu;
 mod packet;
 mod plug;
 mod resources;
@@ -31,6 +32,7 @@ pub(crate) use exercise::{Pass, describe_dma_status, transfer_status, went_by_me
 pub(crate) use faults::{Survival, has_interrupted};
 pub(crate) use framework::OutPointer;
 pub(crate) use mdl::{MdlSource, frames_of};
+pub(crate) use own_iommu::{Entry, Invalidate, OwnIommu};
 pub(crate) use packet::{AMPLE_LIST_BYTES, Element, List, Packet, Registers};
 pub(crate) use several::Errand;
 

@@ -17,6 +17,7 @@ mod large;
 mod low_resources;
 mod mdl;
 mod misuse;
+mod own_iommu;
 mod plug;
 mod released;
 mod several;
@@ -123,6 +124,11 @@ pub const SUITES: &[Suite] = &[
         name: "several",
         title: "two devices under one driver: addresses of their own, transfers at once, one reset, asleep or gone",
         lists: &[several::CASES],
+    },
+    Suite {
+        name: "iommu",
+        title: "the device's own remapping unit: the driver builds its tables and programs it by its registers",
+        lists: &[own_iommu::CASES],
     },
 ];
 

@@ -36,7 +36,8 @@ pub use framework::{
 };
 pub use nt_status::NtStatus;
 pub use profile::{
-    Bounce, DEFAULT_PROFILE, DriverKind, EarlyProgram, GuestMemory, Profile, SgCallback, Stop,
+    Bounce, DEFAULT_PROFILE, DriverKind, EarlyProgram, GuestMemory, OWN_IOMMU_PLACE, Profile,
+    SgCallback, Stop,
 };
 pub use rig::{
     BufferDeclaration, DeviceRequest, DeviceResult, IommuFault, Mapping, MappingView, PnpRequest,

@@ -5,6 +5,10 @@ use std::fmt;
 
 use crate::step::Step;
 
+/// BAR and offset where cases look for the registers of the device's own remapping unit: in the BAR that
+/// our drivers map.
+pub const OWN_IOMMU_PLACE: (u8, u64) = (0, 0x8000);
+
 /// Which of our drivers is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DriverKind {
@@ -82,7 +86,8 @@ pub struct Profile {
     pub programs: &'static [EarlyProgram],
     /// Fewest devices under test; where `--device` names fewer, built-in ones join them.
     pub duts: u16,
-    /// Text of the device file of `dut0`, if the case needs another than the built-in one (or the user's).
+    /// Text of the device file of `dut0`, if the case needs another than the built-in one (or the user's). Where
+    /// it has a remapping unit of its own, a file of the user's with one at the same place stands in for it.
     pub device: Option<&'static str>,
 }
 
@@ -105,6 +110,14 @@ impl Profile {
 
 /// The profile of cases that name none.
 pub static DEFAULT_PROFILE: Profile = Profile::DEFAULT;
+
+impl Profile {
+    /// Whether its cases are about the remapping unit of the device: its file begins with that section.
+    #[must_use]
+    pub fn has_own_iommu(&self) -> bool {
+        self.device.is_some_and(|text| text.starts_with("[iommu]"))
+    }
+}
 
 impl PartialEq for Profile {
     fn eq(&self, other: &Self) -> bool {

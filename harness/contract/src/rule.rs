@@ -7,6 +7,7 @@ mod engine;
 mod framework;
 mod from_mdl;
 mod mdl;
+mod own_iommu;
 mod plug;
 mod several;
 mod survive;
@@ -98,6 +99,7 @@ pub const FAMILIES: &[Family] = &[
     Family { prefix: "KD", title: "DMA by the driver framework (KMDF)", rules: framework::RULES },
     Family { prefix: "EN", title: "the engine of the device", rules: engine::RULES },
     Family { prefix: "DV", title: "several devices at once", rules: several::RULES },
+    Family { prefix: "RU", title: "the device's own remapping unit", rules: own_iommu::RULES },
 ];
 
 /// The rules of all families.

@@ -433,6 +433,13 @@ impl Step {
         )
     }
 
+    /// Reads a 64-bit register of a device under test.
+    #[must_use]
+    pub fn read_register_64(device: u32, offset: u64) -> Self {
+        let arg = [offset, 8, 0, 0, 0];
+        step(op::OP_DEVICE_READ_REGISTER, op::SLOT_NONE, device, 0, arg)
+    }
+
     /// Writes a 32-bit register of a device under test.
     #[must_use]
     pub fn write_register(device: u32, offset: u64, value: u64) -> Self {

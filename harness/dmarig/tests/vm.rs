@@ -20,6 +20,8 @@ mod engine;
 mod explore;
 #[path = "vm/faults.rs"]
 mod faults;
+#[path = "vm/own_iommu.rs"]
+mod own_iommu;
 #[path = "vm/plug.rs"]
 mod plug;
 #[path = "vm/recorded.rs"]
@@ -52,6 +54,7 @@ fn main() {
         Trial::test("interrupted_rig_leaves_nothing", interrupted),
     ];
     trials.extend(faults::trials());
+    trials.extend(own_iommu::trials());
     trials.extend(several::trials());
     trials.extend(walk::trials());
     trials.extend(plug::trials());

@@ -57,7 +57,7 @@ mod iotlb;
 mod physical_memory;
 mod reason;
 mod register_file;
-mod register_layout;
+pub mod register_layout;
 mod unit;
 mod walk;
 

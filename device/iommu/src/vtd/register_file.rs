@@ -12,15 +12,11 @@ use dmarig_abi::GuestPhysAddr;
 
 use super::command::{ContextCommand, IotlbCommand};
 use super::invalidation::{Invalidation, InvalidationMode};
-use super::register_layout::{self as at, set_half};
+use super::register_layout::{self as at, SET_ROOT_TABLE, TRANSLATION_ENABLE, set_half};
 use super::unit::RemappingUnit;
 
 /// Bytes of a word.
 const WORD: u64 = 4;
-/// GCMD.TE and GSTS.TES: requests are translated.
-const TRANSLATION_ENABLE: u32 = 1 << 31;
-/// GCMD.SRTP and GSTS.RTPS: take the root table's address.
-const SET_ROOT_TABLE: u32 = 1 << 30;
 /// RTADDR: the address. The mode's bits are 00, legacy, as there is no other.
 const ROOT_ADDRESS: u64 = !0xfff;
 /// FSTS.PFO: a fault was lost.

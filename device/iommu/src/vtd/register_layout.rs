@@ -1,19 +1,30 @@
-//! Where the registers lie, and what the capability registers say (section 11.4).
+//! Where the registers lie from the window's begin on, and what the capability registers say (section 11.4).
 
 use super::config::UnitConfig;
 use super::invalidation::MAX_ADDRESS_MASK;
 
-pub(super) const VERSION: u64 = 0x00;
-pub(super) const CAPABILITIES: u64 = 0x08;
-pub(super) const EXTENDED_CAPABILITIES: u64 = 0x10;
-pub(super) const GLOBAL_COMMAND: u64 = 0x18;
-pub(super) const GLOBAL_STATUS: u64 = 0x1c;
-pub(super) const ROOT_ADDRESS: u64 = 0x20;
-pub(super) const CONTEXT_COMMAND: u64 = 0x28;
-pub(super) const FAULT_STATUS: u64 = 0x34;
-pub(super) const EVENT_CONTROL: u64 = 0x38;
-pub(super) const EVENT_DATA: u64 = 0x3c;
-pub(super) const EVENT_ADDRESS: u64 = 0x40;
+/// VER, 32 bits.
+pub const VERSION: u64 = 0x00;
+/// CAP, 64 bits.
+pub const CAPABILITIES: u64 = 0x08;
+/// ECAP, 64 bits.
+pub const EXTENDED_CAPABILITIES: u64 = 0x10;
+/// GCMD, 32 bits.
+pub const GLOBAL_COMMAND: u64 = 0x18;
+/// GSTS, 32 bits.
+pub const GLOBAL_STATUS: u64 = 0x1c;
+/// RTADDR, 64 bits.
+pub const ROOT_ADDRESS: u64 = 0x20;
+/// CCMD, 64 bits.
+pub const CONTEXT_COMMAND: u64 = 0x28;
+/// FSTS, 32 bits.
+pub const FAULT_STATUS: u64 = 0x34;
+/// FECTL, 32 bits.
+pub const EVENT_CONTROL: u64 = 0x38;
+/// FEDATA, 32 bits.
+pub const EVENT_DATA: u64 = 0x3c;
+/// FEADDR and FEUADDR, 64 bits.
+pub const EVENT_ADDRESS: u64 = 0x40;
 /// ECAP.IRO leads here.
 pub(super) const INVALIDATE_ADDRESS: u64 = 0xf0;
 pub(super) const IOTLB_COMMAND: u64 = INVALIDATE_ADDRESS + 8;
@@ -23,9 +34,14 @@ const FAULT_RECORD_BYTES: u64 = 16;
 const PAGE_BYTES: u64 = 0x1000;
 
 /// Major version 1: from 6 on there would be no invalidation by registers (section 6.5).
-pub(super) const VERSION_1_0: u64 = 0x10;
+pub const VERSION_1_0: u64 = 0x10;
 /// CCMD.ICC and IOTLB.IVT: the order is under way.
-pub(super) const COMMAND_BUSY: u64 = 1 << 63;
+pub const COMMAND_BUSY: u64 = 1 << 63;
+
+/// GCMD.TE and GSTS.TES: requests are translated.
+pub const TRANSLATION_ENABLE: u32 = 1 << 31;
+/// GCMD.SRTP and GSTS.RTPS: take the root table's address.
+pub const SET_ROOT_TABLE: u32 = 1 << 30;
 
 /// CAP.ND: domain IDs have 16 bits.
 const DOMAINS_OF_16_BITS: u64 = 6;

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use contract::{Case, DEFAULT_PROFILE, DriverKind, Remapping};
+use contract::{Case, DEFAULT_PROFILE, DriverKind, OWN_IOMMU_PLACE, Remapping};
 use device_file::{DeviceDescription, DeviceFileError, Identity};
 use fault_injection::RuleFileError;
 use qemu::accel;
@@ -105,6 +105,10 @@ fn check_devices(files: &[PathBuf]) -> Result<Vec<DescribedDevice>, PrepareError
             file: file.clone(),
             is_ours: ids(&description.identity) == ids(&built_in),
             has_msix: description.interrupts.msix_vectors > 0,
+            has_unit: description.iommu.is_some_and(|unit| {
+                let (bar, offset) = OWN_IOMMU_PLACE;
+                unit.register_bar == Some(bar) && unit.register_offset == offset
+            }),
         })
     };
     files.iter().map(read).collect()

@@ -199,10 +199,22 @@ impl Boot<'_> {
         self.plan.n_duts(self.profile)
     }
 
+    /// The profile's file for the first device, where the user's will not do: one that comes and goes may be the
+    /// user's own, and so may one with a remapping unit where the cases look for it.
+    pub(super) fn profile_device(&self) -> Option<&'static str> {
+        let first = self.plan.devices.first();
+        let is_fit = first.is_some_and(|device| {
+            let has_unit = device.is_ours && device.has_unit;
+            self.profile.hot_plug || (self.profile.has_own_iommu() && has_unit)
+        });
+        self.profile.device.filter(|_| !is_fit)
+    }
+
     /// Those that our driver starts: it knows them by their IDs.
     fn driven_duts(&self) -> u16 {
-        let ours = self.plan.devices.iter();
-        let n_ours = ours.take_while(|device| device.is_ours).count();
+        let replaced = usize::from(self.profile_device().is_some());
+        let ours = self.plan.devices.iter().skip(replaced);
+        let n_ours = replaced + ours.take_while(|device| device.is_ours).count();
         let n_ours = u16::try_from(n_ours).expect("there are 8 at most");
         self.profile.duts.max(n_ours)
     }

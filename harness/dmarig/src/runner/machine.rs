@@ -290,13 +290,11 @@ impl Machine {
     }
 }
 
-/// The device files of a boot: the user's, but the profile's for the first device where it has one. What is to come and
-/// go may be the user's own.
+/// The device files of a boot: the user's, but the profile's for the first device where that will not do.
 fn device_files(boot: &Boot<'_>) -> Result<Vec<PathBuf>, StartError> {
     let devices = boot.plan.devices.iter();
     let mut files: Vec<PathBuf> = devices.map(|device| device.file.clone()).collect();
-    let keeps_own = boot.profile.hot_plug && !files.is_empty();
-    let Some(text) = boot.profile.device.filter(|_| !keeps_own) else {
+    let Some(text) = boot.profile_device() else {
         return Ok(files);
     };
     let path = boot.logs.join(PROFILE_DEVICE);

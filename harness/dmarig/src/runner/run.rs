@@ -65,6 +65,8 @@ pub struct DescribedDevice {
     pub is_ours: bool,
     /// Whether it has MSI-X, with which QEMU cannot let go of it.
     pub has_msix: bool,
+    /// Whether it has a remapping unit of its own where the cases look for its registers.
+    pub has_unit: bool,
 }
 
 impl Plan {
