@@ -104,7 +104,7 @@ pub struct IommuFault {
     pub iova: Iova,
     /// Whether it was to be written.
     pub write: bool,
-    /// The fault reason's code (VT-d specification, appendix A).
+    /// The fault reason's code (VT-d specification, section 7.1.3).
     #[serde(with = "hex64")]
     pub reason: u64,
     /// The reason in words.

@@ -1,4 +1,4 @@
-//! [`ContextCommand`], [`IotlbCommand`]: orders as the registers have them (sections 11.4.6 and 11.4.8).
+//! [`ContextCommand`], [`IotlbCommand`]: orders as the registers have them (sections 11.4.6.1 and 11.4.6.3).
 
 use dmarig_abi::{Iova, RequesterId};
 

@@ -1,4 +1,4 @@
-//! [`FaultLog`]: the fault recording registers (sections 7.2.1 and 11.4.14).
+//! [`FaultLog`]: the fault recording registers (sections 7.2.1 and 11.4.7.6).
 //!
 //! Records fill the registers in a ring. A fault that finds its register occupied sets the overflow flag
 //! and is lost, and so is every further one until the flag is cleared. With compression, a fault of a

@@ -4,7 +4,7 @@
 //! 2 MiB and 1 GiB. [`RemappingUnit`] is the unit with its context cache, IOTLB, invalidation queue and
 //! fault recording registers, [`RegisterFile`] the registers by which a driver programs it, and
 //! [`PhysicalMemory`] all that it asks of the world. Sections are those of
-//! revision 4.1 of the specification. docs/iommu.md says what is there and what is not.
+//! revision 5.10 of the specification. docs/iommu.md says what is there and what is not.
 //!
 //! ```
 //! use std::collections::HashMap;

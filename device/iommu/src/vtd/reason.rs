@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::fault::FaultKind;
 use crate::permissions::Access;
 
-/// A fault reason of legacy mode (section 7.1.3 and appendix A).
+/// A fault reason of legacy mode (section 7.1.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum FaultReason {
     /// 1h: the root entry is not present.

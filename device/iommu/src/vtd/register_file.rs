@@ -231,7 +231,7 @@ impl RegisterFile {
         }
     }
 
-    /// SRTP acts once, TE is the state to be in (section 11.4.4).
+    /// SRTP acts once, TE is the state to be in (section 11.4.4.1).
     fn command(&mut self, word: u32, effects: &mut Vec<RegisterEffect>) {
         if word & SET_ROOT_TABLE != 0 {
             self.set_root_table();

@@ -239,7 +239,7 @@ impl RemappingUnit {
         Ok(())
     }
 
-    /// Carries out every order given so far, as an invalidation wait descriptor demands (section 6.5.2.8);
+    /// Carries out every order given so far, as an invalidation wait descriptor demands (section 6.5.2.9);
     /// returns how many there were.
     pub fn wait(&mut self) -> usize {
         let n_orders = self.pending.len();

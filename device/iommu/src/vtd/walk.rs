@@ -50,7 +50,7 @@ pub(super) fn walk_pages<M: PhysicalMemory + ?Sized>(
         let raw = table
             .checked_add(index * 8)
             .and_then(|at| memory.read_u64(at))
-            // A context entry that leads nowhere is itself invalid (appendix A, 3h).
+            // A context entry that leads nowhere is itself invalid (section 7.1.3, 3h).
             .ok_or(Refusal::new(if level == levels {
                 FaultReason::ContextInvalid
             } else {
