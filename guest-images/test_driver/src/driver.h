@@ -128,6 +128,7 @@ enum sabotage {
     SABOTAGE_DMA_IN_D3,        /* the engine is not stopped on the way out of D0 */
     SABOTAGE_KEEP_DEVICE,      /* QUERY_REMOVE is refused */
     SABOTAGE_LEAK_REGISTERS,   /* the first mapping of a device under test stays */
+    SABOTAGE_TRUST_INTERRUPT,  /* a request has not ended as long as its interrupt has not come */
 };
 
 struct driver {
@@ -202,7 +203,9 @@ void quiesce_device(struct device *device);
 /* Does that to each started device with a request under way, and turns rings and interrupts on
  * again. For who is about to free the memory of any program. */
 void end_given_up_requests(void);
-/* Resets the engine in the middle of its work and sets it up anew. False when the device is gone. */
+/* Resets the engine in the middle of its work and sets it up anew: by its register, and where that has no
+ * effect, the whole function by the bus driver. False when the device is gone, or cannot be stopped. At
+ * PASSIVE_LEVEL. */
 bool hardware_recover(struct device *device);
 
 /* ops_ring.c */

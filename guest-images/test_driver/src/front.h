@@ -12,6 +12,10 @@ bool front_run_in_interrupt(struct device *device, void (*routine)(void *context
 /* Descriptor `index` of a device's translated resources, or NULL behind the last one. */
 const CM_PARTIAL_RESOURCE_DESCRIPTOR *front_resource(void *resources, ULONG index);
 
+/* Has the bus driver reset the function, at PASSIVE_LEVEL. Everything that the driver has set in it is
+ * gone afterwards; addresses, messages and bus mastering are not. STATUS_NOT_SUPPORTED where it cannot. */
+NTSTATUS front_reset_function(struct device *device);
+
 /* Deletes a framework object; takes back one reference to it. */
 void front_delete_object(void *object);
 void front_dereference_object(void *object);

@@ -196,11 +196,44 @@ void end_given_up_requests(void)
     }
 }
 
+/* What a reset clears. */
+#define RESET_MARK 0x52455354u
+/* Resets by register before the function is reset as a whole. */
+#define REGISTER_RESETS 3
+
+enum reset { RESET_DONE, RESET_LOST, RESET_GONE };
+
+static enum reset after_reset(const struct bar *registers)
+{
+    if (read_u32(registers, DMARIG_REG_ID) != DMARIG_DUT_ID_VALUE) {
+        /* All ones, or not our device any more: it is gone, or still in its reset. */
+        return RESET_GONE;
+    }
+    return read_u32(registers, DMARIG_REG_SCRATCH) == RESET_MARK ? RESET_LOST : RESET_DONE;
+}
+
+/* A write is posted: whether the device has taken it is seen by what it must have changed. */
+static enum reset reset_by_register(struct device *device)
+{
+    const struct bar *registers = &device->dut.registers;
+    enum reset reset = RESET_LOST;
+    for (uint32_t i = 0; i < REGISTER_RESETS && reset == RESET_LOST; i++) {
+        write_u32(registers, DMARIG_REG_SCRATCH, RESET_MARK);
+        quiesce_device(device);
+        reset = after_reset(registers);
+    }
+    return reset;
+}
+
 bool hardware_recover(struct device *device)
 {
-    quiesce_device(device);
-    if (read_u32(&device->dut.registers, DMARIG_REG_ID) != DMARIG_DUT_ID_VALUE) {
-        /* All ones, or not our device any more: it is gone, or still in its reset. */
+    enum reset reset = reset_by_register(device);
+    if (reset == RESET_LOST) {
+        LOG("the engine takes no reset: the function is reset\n");
+        NTSTATUS status = front_reset_function(device);
+        reset = NT_SUCCESS(status) ? after_reset(&device->dut.registers) : RESET_LOST;
+    }
+    if (reset != RESET_DONE) {
         return false;
     }
     set_up_engine(device);

@@ -22,6 +22,7 @@ static const struct {
     {L"driver-dma-in-d3", SABOTAGE_DMA_IN_D3},
     {L"driver-keep-device", SABOTAGE_KEEP_DEVICE},
     {L"driver-leak-registers", SABOTAGE_LEAK_REGISTERS},
+    {L"driver-trust-interrupt", SABOTAGE_TRUST_INTERRUPT},
 };
 
 /* Reads a value of at most `room` bytes; NULL when it is absent, longer or there is no memory. The

@@ -149,6 +149,11 @@ pub const SABOTAGES: &[Sabotage] = &[
         title: "the driver leaves the first mapping of its device's registers",
         place: Place::Guest,
     },
+    Sabotage {
+        name: "driver-trust-interrupt",
+        title: "the driver takes no request for ended whose interrupt has not come",
+        place: Place::Guest,
+    },
 ];
 
 /// Finds a sabotage by name.

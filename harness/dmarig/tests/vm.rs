@@ -245,7 +245,7 @@ fn survive_suite() -> Result<(), Failed> {
         .keys()
         .filter(|check| check.1.starts_with("SV-"))
         .count();
-    if n_cases < 2 * 16 {
+    if n_cases < 2 * 27 {
         return Err(format!("only {n_cases} checks").into());
     }
     Ok(())
@@ -330,7 +330,11 @@ fn same_again() -> Result<(), Failed> {
 /// Leaks are counted when the driver is unloaded, behind all actions of explore.
 const SEEN_AT_UNLOAD: &str = "driver-leak-";
 /// What a driver owes a device that misbehaves, or that sleeps: seen by the suite of that alone.
-const SEEN_UNDER_FAULTS: [&str; 2] = ["driver-no-recovery", "driver-dma-in-d3"];
+const SEEN_UNDER_FAULTS: [&str; 3] = [
+    "driver-no-recovery",
+    "driver-dma-in-d3",
+    "driver-trust-interrupt",
+];
 /// Seen by a second device alone.
 const SEEN_BESIDE_ANOTHER: &str = "nt-shared-domain";
 /// What it owes a device that goes.

@@ -497,6 +497,7 @@ fn recovery_tries_again_what_may_pass_and_a_bounded_number_of_times() {
     for final_status in [
         c::DMA_STATUS_SUCCESS,
         c::DMA_STATUS_MISMATCH,
+        c::DMA_STATUS_REFUSED,
         c::DMA_STATUS_UNMAPPED,
         c::DMA_STATUS_PERMISSION,
         c::DMA_STATUS_LENGTH,

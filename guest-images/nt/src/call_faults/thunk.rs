@@ -69,12 +69,9 @@ fn code_pages() -> Option<u64> {
     let pages = (FALLIBLE.len() as u64 * THUNK_BYTES).div_ceil(PAGE_BYTES);
     let start = memory::allocate_image(pages).ok()?;
     let shell = (watch_call as *const ()).expose_provenance() as u64;
-    for (number, at) in (start.as_u64()..)
-        .step_by(32)
-        .take(FALLIBLE.len())
-        .enumerate()
-    {
-        write_bytes(at, &code(number as u64, shell));
+    for number in 0..FALLIBLE.len() as u64 {
+        let at = start.as_u64() + number * THUNK_BYTES;
+        write_bytes(at, &code(number, shell));
     }
     memory::protect(start, pages, Protection::Execute).ok()?;
     THUNKS.with(|thunks| thunks.code = Some(VirtAddr::as_u64(start)));

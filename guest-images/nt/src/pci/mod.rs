@@ -13,6 +13,7 @@ mod ecam;
 mod function;
 mod line;
 mod msix;
+mod reset;
 mod service;
 mod slot;
 mod window;
@@ -20,6 +21,7 @@ mod window;
 pub use config::{capability, command};
 pub use dmarig_abi::RequesterId;
 pub use function::{Bar, BarKind, Function, LineInterrupt, Messages, PciError};
+pub use reset::{reset_function, resettable};
 pub use service::{
     PciStartError, clear_slot, devices, disable_line, disable_msix, enable_line, find_capability,
     initialize, plug, program_msix, read_config, read_slot, reassign, reserve_msix, set_slot_power,

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 
 use super::device::{self, Device, compatible_ids, hardware_ids, wide, wide_list};
-use super::{hardware, later};
+use super::{hardware, later, reset_interface};
 use crate::boot::{self, BusAnswer};
 use crate::ntoskrnl::io_irp;
 use crate::ntoskrnl::kernel_memory;
@@ -253,13 +253,18 @@ fn config_offset(at: u32) -> u16 {
     u16::try_from(at).expect("bounded by the size of configuration space")
 }
 
-/// Fills BUS_INTERFACE_STANDARD; `None` for other interfaces.
+/// Fills BUS_INTERFACE_STANDARD, or the interface for resets; `None` for others.
 fn query_interface(pdo: u64, stack: &IoStackLocation) -> Option<NtStatus> {
-    if read_bytes(stack.parameters[0].get(), 16) != BUS_INTERFACE_GUID {
-        return None;
-    }
+    let wanted = read_bytes(stack.parameters[0].get(), 16);
     let size = stack.parameters[1].get() & 0xffff;
     let at = stack.parameters[2].get();
+    if wanted == reset_interface::GUID {
+        let reference = code_address(interface_reference as *const ());
+        return reset_interface::query(pdo, at, size, reference);
+    }
+    if wanted != BUS_INTERFACE_GUID {
+        return None;
+    }
     if size < BUS_INTERFACE_BYTES {
         return Some(status::INVALID_PARAMETER);
     }

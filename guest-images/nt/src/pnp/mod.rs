@@ -14,6 +14,7 @@ mod later;
 mod leaks;
 mod manager;
 mod requests;
+mod reset_interface;
 pub mod resources;
 
 pub use manager::run;

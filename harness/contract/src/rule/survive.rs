@@ -6,7 +6,8 @@ use super::{Rule, derived, documented};
 const SURPRISE: &str = "kernel/handling-an-irp-mn-surprise-removal-request";
 const POWER: &str = "kernel/handling-irp-mn-set-power-for-device-power-states";
 const ISR: &str = "kernel/writing-an-isr";
-const TIMEOUT: &str = "kernel/timer-objects-and-dpcs";
+const TIMEOUT: &str = "kernel/using-an-iotimer-routine";
+const RESET: &str = "kernel/resetting-and-recovering-a-device";
 
 #[rustfmt::skip]
 pub(super) const RULES: &[Rule] = &[
@@ -15,4 +16,5 @@ pub(super) const RULES: &[Rule] = &[
     derived("SV-3", TIMEOUT, "an error that may pass is answered by another attempt, one that lasts is reported after a bounded number of them"),
     derived("SV-4", SURPRISE, "a device that answers with all ones is gone: the request fails at once, and nothing hangs"),
     documented("SV-5", POWER, "a device that leaves D0 is quiet: its DMA is stopped before, and it works again afterwards"),
+    documented("SV-6", RESET, "a device that its driver cannot stop or reset is reset by the function-level reset of the bus driver, and set up anew"),
 ];
