@@ -19,6 +19,7 @@ mod memory_map;
 mod threads;
 mod transfer;
 mod transfer_misuse;
+mod transfer_rig;
 
 use alloc::vec::Vec;
 

@@ -5,7 +5,7 @@ use core::cell::Cell;
 
 use super::Test;
 use super::fatal::End;
-use super::transfer::{Rig, allocate, at_dispatch, buffer, elements};
+use super::transfer_rig::{Rig, allocate, at_dispatch, buffer, elements};
 use crate::hal_dma::operations as hal;
 use crate::hal_dma::transfer::{
     channel_operations as channels, info_operations as info, list_operations as lists,
