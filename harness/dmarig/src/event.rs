@@ -193,6 +193,9 @@ pub enum Event {
         boot: u32,
         /// Its name.
         name: String,
+        /// The device under test, where the boot had several.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
         /// How often it struck.
         struck: u64,
     },

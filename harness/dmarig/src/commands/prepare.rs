@@ -67,6 +67,8 @@ pub(super) enum PrepareError {
         n_duts: u16,
     },
     #[error(transparent)]
+    Recorded(#[from] recording::bundle::BundleError),
+    #[error(transparent)]
     RunFolder(#[from] RunFolderError),
     #[error("cannot make the folder {}\nhelp: name another one with --out", .path.display())]
     Out { path: PathBuf, source: io::Error },

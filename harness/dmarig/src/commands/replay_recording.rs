@@ -11,7 +11,7 @@ use recording::trace::{Item, Likeness, Parting, Stream, compare};
 
 use super::prepare::{PrepareError, Prepared, Wanted, exit_of};
 use crate::artifacts::{self, Kind};
-use crate::cli::ReplayArgs;
+use crate::cli::{ReplayArgs, RigArgs};
 use crate::entry::print_error;
 use crate::event::Event;
 use crate::exit_code::Exit;
@@ -80,6 +80,10 @@ fn with_guest(arguments: &ReplayArgs, folder: &Path) -> Result<Exit, PrepareErro
         .as_deref()
         .filter(|_| !arguments.no_sabotage);
     let out = out_beside(&arguments.out, folder);
+    let rig = RigArgs {
+        device: devices(&arguments.rig.device, folder)?,
+        ..arguments.rig.clone()
+    };
     let wanted = Wanted {
         suite: selection::ALL_SUITES,
         guest: "nt",
@@ -94,7 +98,7 @@ fn with_guest(arguments: &ReplayArgs, folder: &Path) -> Result<Exit, PrepareErro
             None => recorded.faults(folder)?,
         },
         out: &out,
-        rig: &arguments.rig,
+        rig: &rig,
         record: true,
     };
     let mut prepared = Prepared::new(wanted, Plan::n_cases)?;
@@ -134,6 +138,18 @@ fn with_guest(arguments: &ReplayArgs, folder: &Path) -> Result<Exit, PrepareErro
         Exit::Success | Exit::ChecksFailed if is_same => Exit::Success,
         exit => exit.max(Exit::ChecksFailed),
     })
+}
+
+/// The device files that are asked for, or else those that were recorded.
+fn devices(asked: &[PathBuf], folder: &Path) -> Result<Vec<PathBuf>, PrepareError> {
+    if !asked.is_empty() {
+        return Ok(asked.to_vec());
+    }
+    let manifest = Manifest::read(folder)?;
+    // Devices with a file come before those without.
+    let files = manifest.functions.into_iter();
+    let files = files.map_while(|function| function.device_file);
+    Ok(files.map(|file| folder.join(file)).collect())
 }
 
 /// The folder for the new run. It must not be that of the old one, whose logs would be removed.

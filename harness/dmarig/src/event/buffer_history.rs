@@ -9,6 +9,9 @@ use serde::Serialize;
 /// the buffers that the case had declared; else of the last accesses anywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BufferHistory {
+    /// The device under test, where there are several; then the others stand in `beside`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Logical addresses of the guest's last words that the ledger knows, in hex.
     pub named: Vec<String>,
     /// Declared buffers concerned, by the order of their declaration.
@@ -23,6 +26,9 @@ pub struct BufferHistory {
     pub n_dropped: u64,
     /// Why the ledger could not be read, or not to its end.
     pub unread: Option<String>,
+    /// The same of the other devices under test that have something to tell.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<BufferHistory>,
 }
 
 /// A buffer that the case had declared.
@@ -101,22 +107,36 @@ impl BufferHistory {
         if let Some(reason) = &self.unread {
             lines.push(format!("  the ledger could not be read: {reason}"));
         }
+        lines.extend(self.beside.iter().flat_map(Self::lines));
         lines
     }
 
+    /// Whether there is nothing to tell.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.named.is_empty()
+            && self.buffers.is_empty()
+            && self.accesses.is_empty()
+            && self.violations.is_empty()
+            && self.unread.is_none()
+    }
+
     fn heading(&self) -> String {
+        let whose = self
+            .device
+            .as_ref()
+            .map_or("the device's ledger".to_owned(), |device| {
+                format!("the ledger of {device}")
+            });
         if !self.named.is_empty() {
-            return format!(
-                "the device's ledger of logical address {}:",
-                self.named.join(", ")
-            );
+            return format!("{whose} of logical address {}:", self.named.join(", "));
         }
         let scope = if self.buffers.is_empty() {
             "no buffer is declared, last accesses anywhere"
         } else {
             "of the declared buffers"
         };
-        format!("the device's ledger, {scope}:")
+        format!("{whose}, {scope}:")
     }
 }
 

@@ -11,6 +11,9 @@ const MAX_SHOWN: usize = 8;
 /// What the drivers have touched, in all boots whose device could still be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RegisterCoverage {
+    /// The device under test, where a run had several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// The registers of the device; those that each channel has are one.
     pub registers: Vec<RegisterUse>,
     /// Accesses without behavior.
@@ -112,8 +115,9 @@ impl RegisterCoverage {
             .map(|register| register.name.as_str())
             .collect();
         let n_touched = self.registers.len() - untouched.len();
+        let of_device = self.of_device();
         let mut text = format!(
-            "registers: {n_touched} of {} touched by the driver",
+            "registers{of_device}: {n_touched} of {} touched by the driver",
             self.registers.len()
         );
         if !untouched.is_empty() {
@@ -135,7 +139,11 @@ impl RegisterCoverage {
     /// The whole table.
     #[must_use]
     pub fn table(&self) -> String {
-        let mut text = String::from(
+        let mut text = self
+            .device
+            .as_ref()
+            .map_or(String::new(), |device| format!("{device}\n\n"));
+        text.push_str(
             "register                  BAR   offset width access      reads     writes\n",
         );
         for register in &self.registers {
@@ -179,6 +187,11 @@ impl RegisterCoverage {
             );
         }
         text
+    }
+
+    fn of_device(&self) -> String {
+        let device = self.device.as_ref();
+        device.map_or(String::new(), |device| format!(" of {device}"))
     }
 
     fn odd_lines(&self) -> Vec<String> {
@@ -264,6 +277,7 @@ mod tests {
             fields: Vec::new(),
         };
         RegisterCoverage {
+            device: None,
             registers: vec![register("STATUS", reads), register("CONTROL", 0)],
             odd_accesses: vec![OddAccess {
                 bar: 0,
@@ -289,5 +303,19 @@ mod tests {
              access without behavior: BAR 0, offset 0x20: read of 16 bits, 5 times: no register there"
         );
         assert!(sum.table().contains("never touched"), "{}", sum.table());
+    }
+
+    #[test]
+    fn one_of_several_devices_is_named() {
+        let second = RegisterCoverage {
+            device: Some("dut1".into()),
+            ..coverage(2, 1)
+        };
+        let summary = second.summary();
+        assert!(
+            summary.starts_with("registers of dut1: 1 of 2 "),
+            "{summary}"
+        );
+        assert!(second.table().starts_with("dut1\n\nregister "));
     }
 }

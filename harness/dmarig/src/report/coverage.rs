@@ -1,25 +1,29 @@
 //! [`CoverageReport`]: `register-coverage.txt`, the table of what the driver has touched, and the same for programs in
-//! `register-coverage.json`.
+//! `register-coverage.json`: an object, or an array of those of several devices.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{ReportError, Reporter};
-use crate::event::{Event, Record};
+use crate::event::{Event, Record, RegisterCoverage};
 
 /// Name of the file in the output folder.
 pub const COVERAGE_FILE: &str = "register-coverage.txt";
 
-/// Writes the table once, at the end of a run.
+/// Writes the table at the end of a run; where there are several devices under test, one for each.
 pub struct CoverageReport {
     path: PathBuf,
+    seen: Vec<RegisterCoverage>,
 }
 
 impl CoverageReport {
     /// Writes to `path`.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            seen: Vec::new(),
+        }
     }
 }
 
@@ -28,11 +32,17 @@ impl Reporter for CoverageReport {
         let Event::RegisterCoverage(coverage) = &record.event else {
             return Ok(());
         };
-        let json = serde_json::to_string_pretty(coverage).expect("it is text and numbers");
+        self.seen.push(coverage.clone());
+        let json = match &self.seen[..] {
+            [alone] => serde_json::to_string_pretty(alone),
+            several => serde_json::to_string_pretty(several),
+        };
+        let json = json.expect("it is text and numbers");
+        let tables: Vec<String> = self.seen.iter().map(RegisterCoverage::table).collect();
         let write = |path: PathBuf, text: String| {
             fs::write(&path, text).map_err(|source| ReportError { path, source })
         };
         write(self.path.with_extension("json"), json + "\n")?;
-        write(self.path.clone(), coverage.table())
+        write(self.path.clone(), tables.join("\n"))
     }
 }

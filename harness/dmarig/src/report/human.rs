@@ -90,8 +90,15 @@ impl<W: Write> HumanReport<W> {
                 walk::text(event, &mut self.walk_kind)
             }
             Event::Sabotage {
-                name, struck: 0, ..
-            } => format!("note: the sabotage {name} never struck"),
+                name,
+                device,
+                struck: 0,
+                ..
+            } => {
+                let device = device.as_ref();
+                let place = device.map_or(String::new(), |device| format!(" on {device}"));
+                format!("note: the sabotage {name} never struck{place}")
+            }
             // Any other ending is the verdict of a case, and told there.
             Event::BootEnded {
                 how: BootEnding::Interrupted,

@@ -18,7 +18,8 @@ pub struct JunitReport {
     path: PathBuf,
     suite: String,
     results: Vec<CaseResult>,
-    coverage: Option<String>,
+    /// Of each device under test.
+    coverage: Vec<String>,
     total: Duration,
     written_ms: Option<u64>,
 }
@@ -31,7 +32,7 @@ impl JunitReport {
             path: path.into(),
             suite: "dmarig".into(),
             results: Vec::new(),
-            coverage: None,
+            coverage: Vec::new(),
             total: Duration::ZERO,
             written_ms: None,
         }
@@ -67,8 +68,8 @@ impl JunitReport {
                 .filter(|result| result.remapping == mode);
             suite.add_test_cases(results.clone().map(|result| test_case(result, &name)));
             suite.set_time(results.map(duration).sum());
-            if let Some(coverage) = &self.coverage {
-                suite.set_system_out(coverage.as_str());
+            if !self.coverage.is_empty() {
+                suite.set_system_out(self.coverage.join("\n").as_str());
             }
             report.add_test_suite(suite);
         }
@@ -90,7 +91,7 @@ impl Reporter for JunitReport {
                 }
             }
             Event::RegisterCoverage(coverage) => {
-                self.coverage = Some(coverage.table());
+                self.coverage.push(coverage.table());
                 return Ok(());
             }
             Event::BootEnded { .. } | Event::RunEnded(_) => {}

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use contract::{Case, Profile, Remapping};
+use control_api::FunctionName;
 use qemu::console::Tap;
 
 use super::coverage;
@@ -167,13 +168,11 @@ impl Boot<'_> {
             let now = Instant::now();
             let history = watch
                 .words_of_stop(&ending)
-                .map(|words| history::read(machine.control_socket(), &words));
+                .map(|words| history::read(machine.control_socket(), &words, self.n_duts()));
             let culprit = watch.blame(&ending, history, now);
             self.note_faults(watch.journal(), &machine);
-            if ending.stop.is_some()
-                && let Ok(coverage) = coverage::read(machine.control_socket())
-            {
-                watch.journal().register_coverage(coverage);
+            if ending.stop.is_some() {
+                self.note_coverage(watch.journal(), &machine);
             }
             machine.kill();
             let ending = dismiss(crew, &mut watch, &happenings)
@@ -238,6 +237,15 @@ impl Boot<'_> {
         RecordedRun::of(self, cases.iter().copied().take(n_cases), rules)
             .write(self.logs, rules.unwrap_or(&self.faults.text))
             .map_err(|(path, source)| StartError::File { path, source })
+    }
+
+    /// Asks each device under test what the driver has touched.
+    fn note_coverage(&self, journal: &mut Journal, machine: &Machine) {
+        for function in (0..self.n_duts()).map(FunctionName::Dut) {
+            if let Ok(coverage) = coverage::read(machine.control_socket(), function) {
+                journal.register_coverage(function, coverage);
+            }
+        }
     }
 
     /// Asks the device what its rules did, if it has any.

@@ -1,4 +1,4 @@
-//! What a boot's driver has touched of the registers of the device under test. For the record alone: that it cannot be
+//! What a boot's driver has touched of the registers of a device under test. For the record alone: that it cannot be
 //! had is no finding.
 
 use std::path::Path;
@@ -17,8 +17,10 @@ const DEADLINE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// No answer, or a device that knows no such method.
-pub fn of_rig(rig: &mut MachineRig) -> Result<RegisterCoverage, ClientError> {
-    let function = rig.function();
+pub fn of_rig(
+    rig: &mut MachineRig,
+    function: FunctionName,
+) -> Result<RegisterCoverage, ClientError> {
     collect(function, |ask| rig.call(ask))
 }
 
@@ -27,9 +29,9 @@ pub fn of_rig(rig: &mut MachineRig) -> Result<RegisterCoverage, ClientError> {
 ///
 /// # Errors
 /// As [`of_rig`].
-pub fn read(socket: &Path) -> Result<RegisterCoverage, ClientError> {
+pub fn read(socket: &Path, function: FunctionName) -> Result<RegisterCoverage, ClientError> {
     let mut client = Client::connect(socket)?;
-    collect(FunctionName::DUT0, |ask| client.call(ask, DEADLINE))
+    collect(function, |ask| client.call(ask, DEADLINE))
 }
 
 type Page = <RegistersCoverage as Method>::Result;

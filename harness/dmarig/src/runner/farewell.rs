@@ -5,6 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use contract::{Rig as _, RigError};
+use control_api::FunctionName;
 use qemu::console::GuestExit;
 
 use super::boot::{Boot, BootOutcome, resolve, take_next};
@@ -73,13 +74,16 @@ impl Farewell<'_, '_> {
         if let Some(sabotage) = self.boot.plan.sabotage
             && let Ok(Some(struck)) = worker::end_sabotage(&mut self.rig, sabotage)
         {
-            let struck = struck.iter().sum();
-            self.watch.journal().sabotage_struck(struck);
-            self.watch.journal().tell(Event::Sabotage {
-                boot: self.boot.number,
-                name: sabotage.name.into(),
-                struck,
-            });
+            self.watch.journal().sabotage_struck(struck.iter().sum());
+            let is_one_of_several = struck.len() > 1;
+            for (device, struck) in (0..).map(FunctionName::Dut).zip(struck) {
+                self.watch.journal().tell(Event::Sabotage {
+                    boot: self.boot.number,
+                    name: sabotage.name.into(),
+                    device: is_one_of_several.then(|| device.to_string()),
+                    struck,
+                });
+            }
         }
     }
 
@@ -215,8 +219,10 @@ impl Farewell<'_, '_> {
         let peak = self.machine.peak_memory();
         self.watch.journal().peak_memory(peak);
         self.boot.note_faults(self.watch.journal(), &self.machine);
-        if let Ok(coverage) = coverage::of_rig(&mut self.rig) {
-            self.watch.journal().register_coverage(coverage);
+        for function in (0..self.boot.n_duts()).map(FunctionName::Dut) {
+            if let Ok(coverage) = coverage::of_rig(&mut self.rig, function) {
+                self.watch.journal().register_coverage(function, coverage);
+            }
         }
         let stopped = worker::stop_device(&mut self.rig)
             .map_err(|error| Ending::new(BootEnding::DeviceDied, chain(&error)))

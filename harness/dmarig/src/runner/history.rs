@@ -22,13 +22,32 @@ const LEDGER_PAGE: u32 = 80;
 /// Most pages read; a device that always says "more" must not hold us.
 const PAGES_MAX: usize = 1024;
 
-/// Reads what the device process at `socket` knows of the addresses in `words`.
-pub fn read(socket: &Path, words: &str) -> BufferHistory {
+/// Reads what the device process at `socket` knows of the addresses in `words`, in each of its devices under
+/// test.
+pub fn read(socket: &Path, words: &str, n_duts: u16) -> BufferHistory {
     let deadline = Instant::now() + READ_DEADLINE;
     let mut ledger = match Ledger::connect(socket, deadline) {
         Ok(ledger) => ledger,
         Err(error) => return unread(&error),
     };
+    if n_duts <= 1 {
+        return read_one(&mut ledger, words);
+    }
+    let mut histories = (0..n_duts).map(|number| {
+        ledger.function = FunctionName::Dut(number);
+        BufferHistory {
+            device: Some(ledger.function.to_string()),
+            ..read_one(&mut ledger, words)
+        }
+    });
+    let first = histories.next().unwrap_or_default();
+    BufferHistory {
+        beside: histories.filter(|history| !history.is_empty()).collect(),
+        ..first
+    }
+}
+
+fn read_one(ledger: &mut Ledger, words: &str) -> BufferHistory {
     let mut unread = None;
     let buffers = ledger.buffers().unwrap_or_else(|reason| {
         unread = Some(reason);
@@ -51,16 +70,21 @@ fn unread(error: &ClientError) -> BufferHistory {
     }
 }
 
-/// The device's ledger and the time left for it.
+/// A device's ledger and the time left for it.
 struct Ledger {
     client: Client,
+    function: FunctionName,
     deadline: Instant,
 }
 
 impl Ledger {
     fn connect(socket: &Path, deadline: Instant) -> Result<Self, ClientError> {
         let client = Client::connect(socket)?;
-        Ok(Self { client, deadline })
+        Ok(Self {
+            client,
+            function: FunctionName::DUT0,
+            deadline,
+        })
     }
 
     fn call<M: Method>(&mut self, parameters: &M) -> Result<M::Result, String> {
@@ -74,7 +98,7 @@ impl Ledger {
         let mut from = 0;
         for _ in 0..PAGES_MAX {
             let page = self.call(&BufferList {
-                function: FunctionName::DUT0,
+                function: self.function,
                 from,
             })?;
             buffers.extend(page.buffers);
@@ -90,7 +114,7 @@ impl Ledger {
         let mut from = 0;
         for _ in 0..PAGES_MAX {
             let page = self.call(&LedgerRead {
-                function: FunctionName::DUT0,
+                function: self.function,
                 from,
                 limit: LEDGER_PAGE,
             })?;

@@ -1,8 +1,9 @@
 //! [`Journal`]: puts the time on events, gives them to the report faces, and keeps the sum.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use control_api::FunctionName;
 use fault_injection::CallRule;
 
 use super::device_faults::SeenRule;
@@ -17,7 +18,8 @@ pub struct Journal {
     qemu_start: Option<Instant>,
     summary: Summary,
     struck: Option<u64>,
-    coverage: RegisterCoverage,
+    /// By device under test.
+    coverage: BTreeMap<FunctionName, RegisterCoverage>,
     /// Calls that failed as they were told to: routine and call site.
     failed_calls: BTreeSet<(String, String)>,
     /// What the device's rules did.
@@ -34,7 +36,7 @@ impl Journal {
             qemu_start: None,
             summary: Summary::default(),
             struck: None,
-            coverage: RegisterCoverage::default(),
+            coverage: BTreeMap::new(),
             failed_calls: BTreeSet::new(),
             fault_rules: Vec::new(),
         }
@@ -77,9 +79,9 @@ impl Journal {
         self.summary.peak_memory = self.summary.peak_memory.max(seen);
     }
 
-    /// A boot's driver has touched so much of the registers.
-    pub fn register_coverage(&mut self, seen: RegisterCoverage) {
-        self.coverage.merge(seen);
+    /// A boot's driver has touched so much of a device's registers.
+    pub fn register_coverage(&mut self, device: FunctionName, seen: RegisterCoverage) {
+        self.coverage.entry(device).or_default().merge(seen);
     }
 
     /// A boot's sabotage of the device has struck so often.
@@ -143,9 +145,14 @@ impl Journal {
         for failure in self.reports.failures() {
             summary.problems.push(crate::entry::chain(failure));
         }
-        let coverage = std::mem::take(&mut self.coverage);
-        if !coverage.registers.is_empty() {
-            self.tell(Event::RegisterCoverage(coverage));
+        let mut coverage = std::mem::take(&mut self.coverage);
+        coverage.retain(|_, seen| !seen.registers.is_empty());
+        let is_one_of_several = coverage.len() > 1;
+        for (device, seen) in coverage {
+            self.tell(Event::RegisterCoverage(RegisterCoverage {
+                device: is_one_of_several.then(|| device.to_string()),
+                ..seen
+            }));
         }
         self.tell(Event::RunEnded(summary));
         // The last record may have been the one that could not be written.

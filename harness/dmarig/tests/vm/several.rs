@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 
 use libtest_mimic::{Failed, Trial};
 
@@ -20,6 +21,9 @@ pub(super) fn trials() -> Vec<Trial> {
             "rule_for_a_device_that_is_not_there_starts_nothing",
             for_none,
         ),
+        Trial::test("each_device_has_its_coverage_and_sabotage", told_by_device),
+        Trial::test("recording_of_two_devices_replays_both", replays),
+        Trial::test("two_devices_run_again_the_same_with_a_guest", with_guest),
     ]
 }
 
@@ -88,7 +92,7 @@ fn second_alone() -> Result<(), Failed> {
         "of dut1, logical address",
         "dut1, channel 0: struck 1 of",
     ];
-    expect_told(&run, "failed", &told, &["dut0, channel", "dut0: "])
+    expect_told(&run, "failed", &told, &["dut0, channel", "view: dut0: "])
 }
 
 fn on_each() -> Result<(), Failed> {
@@ -111,6 +115,96 @@ fn for_none() -> Result<(), Failed> {
         return Ok(());
     }
     Err(words.into())
+}
+
+fn told_by_device() -> Result<(), Failed> {
+    let case = ["--suite", "several", "--filter", CASE, "--remapping", "on"];
+    let run = Run::new(&[&case[..], &["--sabotage", "device-flip-bit"]].concat());
+    run.expect_exit(1)?;
+    let coverage = fs::read_to_string(run.out().join("register-coverage.txt"))?;
+    let events = fs::read_to_string(run.out().join("events.jsonl"))?;
+    let junit = fs::read_to_string(run.out().join("junit.xml"))?;
+    for device in ["dut0", "dut1"] {
+        let event = format!("\"device\":\"{device}\"");
+        let of = |kind: &str| {
+            let kind = format!("\"event\":\"{kind}\"");
+            let mut lines = events.lines();
+            lines.any(|line| line.contains(&kind) && line.contains(&event))
+        };
+        let heading = format!("{device}\n\nregister ");
+        let has_all = of("sabotage")
+            && of("register-coverage")
+            && coverage.contains(&heading)
+            && junit.contains(&heading);
+        if !has_all {
+            return Err(format!("{device} is missing:\n{coverage}\n{events}").into());
+        }
+    }
+    Ok(())
+}
+
+fn boot(run: &Run) -> PathBuf {
+    run.out().join("boot-1-remapping-on")
+}
+
+/// `dmarig replay` of the run's boot, which must end so and say these words.
+fn replay(run: &Run, arguments: &[&str], exit: i32, words: &[&str]) -> Result<Run, Failed> {
+    let boot = boot(run);
+    let boot = boot.to_str().ok_or("a path in UTF-8")?;
+    let replayed = Run::of("replay", &[&[boot], arguments].concat());
+    replayed.expect_exit(exit)?;
+    let said = String::from_utf8_lossy(&replayed.output.stdout).into_owned();
+    match words.iter().find(|word| !said.contains(**word)) {
+        None => Ok(replayed),
+        Some(word) => Err(format!("nothing said {word:?}:\n{said}").into()),
+    }
+}
+
+/// What is changed in the second device's recording is told of it, and not of the first.
+fn replays() -> Result<(), Failed> {
+    let run = under_rule("match.function = 1\neffect.flip-bit.bit = 3")?;
+    let same = ["dut0: identical: ", "dut1: identical: "];
+    replay(&run, &[], 0, &same)?;
+    let trace = boot(&run).join("recording/dut1.trace.jsonl");
+    let text = fs::read_to_string(&trace)?;
+    let changed = text.replacen("\"effect\":\"flip-bit\"", "\"effect\":\"drop\"", 1);
+    if changed == text {
+        return Err("the fault of the second device was not recorded".into());
+    }
+    fs::write(&trace, changed)?;
+    replay(&run, &[], 1, &["dut0: identical: ", "dut1: different"]).map(drop)
+}
+
+/// The device files of the recording are used again; under another rule the second device differs.
+fn with_guest() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let (rule, device) = (folder.path().join("r.toml"), folder.path().join("d.toml"));
+    let text = "[[rule]]\nname = \"first\"\nevent = \"payload\"\ntimes = 1\nmatch.function = 1\neffect.flip-bit.bit = 3\n";
+    fs::write(&rule, text)?;
+    fs::write(&device, "[dma]\nchannels = 6\n")?;
+    let (rule, device) = (rule.to_str(), device.to_str());
+    let (rule, device) = rule.zip(device).ok_or("paths in UTF-8")?;
+    let case = ["--suite", "several", "--filter", CASE, "--remapping", "on"];
+    let more = ["--faults", rule, "--device", device, "--device", device];
+    let run = Run::new(&[&case[..], &more].concat());
+    run.expect_exit(1)?;
+    let same = [
+        "dut0: the same as recorded: ",
+        "dut1: the same as recorded: ",
+    ];
+    let again = replay(&run, &["--guest"], 0, &same)?;
+    let command = fs::read_to_string(boot(&again).join("device.command"))?;
+    if command.matches("--device").count() != 2 {
+        return Err(format!("not with the recorded devices: {command}").into());
+    }
+    let rules = boot(&run).join("recording/faults.toml");
+    fs::write(&rules, text.replace("times = 1", "nth = 2\ntimes = 1"))?;
+    let parted = [
+        "dut0: the same as recorded: ",
+        "dut1: not as recorded",
+        "expected: fault first at payload, hit 1: flip-bit",
+    ];
+    replay(&run, &["--guest"], 1, &parted).map(drop)
 }
 
 fn is_case(id: &str) -> bool {

@@ -88,9 +88,10 @@ fn sabotage_that_never_struck_is_told() {
     let event = |struck| Event::Sabotage {
         boot: 1,
         name: "device-flip-bit".into(),
+        device: Some("dut1".into()),
         struck,
     };
-    assert!(shown(vec![event(0)]).contains("never struck"));
+    assert!(shown(vec![event(0)]).contains("never struck on dut1"));
     assert_eq!(shown(vec![event(3)]), "");
 }
 

@@ -83,6 +83,8 @@ impl Collector {
         };
         let n_buffers_left_out = buffers.len().saturating_sub(SHOWN_MAX) as u64;
         BufferHistory {
+            device: None,
+            beside: Vec::new(),
             named: named.iter().map(|number| hex(*number)).collect(),
             buffers: buffers.iter().take(SHOWN_MAX).map(declared).collect(),
             n_left_out: n_buffers_left_out + kept.accesses.n_left_out + kept.violations.n_left_out,
