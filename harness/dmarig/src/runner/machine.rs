@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use control_api::{Client, ClientError, FunctionName};
-use qemu::command_line::{CommandLineError, VfioUserFunction, root_port};
+use qemu::command_line::CommandLineError;
 use qemu::console::{ConsoleReader, Tap, TappedStream, tap};
 use qemu::listener::ListenError;
 use qemu::process::{ProcessError, StderrRecord, shell_line};
@@ -26,6 +26,7 @@ use super::device_faults;
 use super::ending::{Ending, quote};
 use super::recording;
 use super::run::Plan;
+use super::slots::{function, pluggable, shows_slots};
 use super::watch::Happening;
 use crate::artifacts::ArtifactError;
 use crate::entry::chain;
@@ -164,7 +165,7 @@ impl Machine {
         let driver = plan.artifacts.driver(boot.profile.driver)?;
         nt::write_archive(driver, boot.profile.programs, &archive)?;
 
-        let pluggable = pluggable(boot, &sockets);
+        let pluggable = pluggable(boot, &sockets.duts);
         let mut device = start_device(boot, &sockets)?;
         let mut client = connect_control(&sockets.control, &mut device)?;
         device_faults::load(&mut client, boot.faults, boot.n_duts()).map_err(StartError::Faults)?;
@@ -337,30 +338,6 @@ fn start_device(boot: &Boot<'_>, sockets: &Sockets) -> Result<ChildProcess, Star
         logs,
         "device",
     )
-}
-
-/// The first device under test, behind the root port next to the control function's, where it may come and go.
-fn pluggable(boot: &Boot<'_>, sockets: &Sockets) -> Option<Plugged> {
-    let socket = sockets.duts.first().filter(|_| boot.profile.hot_plug)?;
-    let named = boot.plan.devices.first();
-    Some(Plugged {
-        function: function(FunctionName::DUT0, socket),
-        port: root_port(1),
-        has_msix: named.is_some_and(|device| device.has_msix),
-    })
-}
-
-/// Whether the guest sees slots. Where a device has MSI-X it must not: it would take the power of one that is gone, and
-/// QEMU would abort.
-fn shows_slots(boot: &Boot<'_>) -> bool {
-    boot.profile.hot_plug && boot.plan.devices.iter().all(|device| !device.has_msix)
-}
-
-fn function(name: FunctionName, socket: &Path) -> VfioUserFunction {
-    VfioUserFunction {
-        id: name.to_string(),
-        socket: socket.into(),
-    }
 }
 
 fn start_qemu(

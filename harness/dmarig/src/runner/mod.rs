@@ -20,6 +20,7 @@ mod proof;
 mod recording;
 mod run;
 mod signals;
+mod slots;
 mod walk;
 mod watch;
 mod worker;
