@@ -2,6 +2,7 @@
 //! and through its mailbox to the driver in the guest.
 
 mod dut;
+mod fault_points;
 mod hot_plug;
 mod inbox;
 mod mappings;
@@ -17,9 +18,9 @@ use contract::{
 };
 use control_api::request::{
     BufferDeclare, BufferDirection, BufferList, BufferUndeclare, DmaOp, DmaPath, DmaSubmit,
-    FaultsClear, FaultsLoad, FaultsPoints, FaultsRecord, FaultsStatus, LedgerRead, MailboxCall,
+    FaultsClear, FaultsLoad, LedgerRead, MailboxCall,
 };
-use control_api::response::{DmaOutcome, FaultPoint, FaultRule};
+use control_api::response::DmaOutcome;
 use control_api::{Client, ClientError, FunctionName, Method, rpc};
 use dmarig_abi::descriptor::{
     DESCRIPTOR_FLAG_MESSAGE, DESCRIPTOR_FLAG_PROBE, DMA_OP_CRC, DMA_OP_FILL, DMA_OP_VERIFY_PATTERN,
@@ -124,54 +125,6 @@ impl MachineRig {
             self.inbox.forget_requests();
         }
         self.refusals.clear();
-    }
-
-    /// What each rule that the device has loaded has done.
-    ///
-    /// # Errors
-    /// The device process does not answer.
-    pub fn fault_rules(&mut self) -> Result<Vec<FaultRule>, RigError> {
-        let mut rules = Vec::new();
-        let mut from = 0;
-        loop {
-            let page = self
-                .call(&FaultsStatus {
-                    function: self.function(),
-                    from,
-                })
-                .map_err(|error| self.client_trouble(&error))?;
-            rules.extend(page.rules);
-            match page.next {
-                Some(next) if next > from => from = next,
-                _ => return Ok(rules),
-            }
-        }
-    }
-
-    /// Begins to count the points of fault injection that the driver's work passes.
-    ///
-    /// # Errors
-    /// The device process does not answer.
-    pub fn record_points(&mut self) -> Result<(), RigError> {
-        self.call(&FaultsRecord {
-            function: self.function(),
-            on: true,
-        })
-        .map(|_| ())
-        .map_err(|error| self.client_trouble(&error))
-    }
-
-    /// The points passed since then.
-    ///
-    /// # Errors
-    /// The device process does not answer.
-    pub fn take_points(&mut self) -> Result<Vec<FaultPoint>, RigError> {
-        let answer = self
-            .call(&FaultsPoints {
-                function: self.function(),
-            })
-            .map_err(|error| self.client_trouble(&error))?;
-        Ok(answer.points.unwrap_or_default())
     }
 
     /// Gives back what a case that was broken off has left, in the driver and in the ledger.
