@@ -86,6 +86,8 @@ pub struct MachineRig {
     trouble: Option<Trouble>,
     /// What the driver answered in place of success, in words, since the case began.
     refusals: BTreeSet<String>,
+    /// Whether rules were loaded since the case began.
+    has_loaded_faults: bool,
 }
 
 impl MachineRig {
@@ -109,6 +111,7 @@ impl MachineRig {
             dut: 0,
             trouble: None,
             refusals: BTreeSet::new(),
+            has_loaded_faults: false,
         }
     }
 
@@ -125,6 +128,12 @@ impl MachineRig {
             self.inbox.forget_requests();
         }
         self.refusals.clear();
+        self.has_loaded_faults = false;
+    }
+
+    /// Whether rules were loaded into a device since the case began.
+    pub const fn has_loaded_faults(&self) -> bool {
+        self.has_loaded_faults
     }
 
     /// Gives back what a case that was broken off has left, in the driver and in the ledger.
@@ -437,6 +446,7 @@ impl Rig for MachineRig {
     }
 
     fn load_faults(&mut self, rules: &str) -> Result<(), RigError> {
+        self.has_loaded_faults = true;
         self.call(&FaultsLoad {
             function: self.function(),
             rules: rules.to_owned(),

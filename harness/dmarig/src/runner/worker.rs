@@ -302,9 +302,10 @@ impl Worker {
         kept
     }
 
-    /// Reports the points of fault injection that were counted, if they are.
+    /// Reports the points of fault injection that were counted, if they are. A case that loads rules of its own has
+    /// none: it would take a walk's rule away.
     fn tell_points(&mut self) -> Result<(), RigError> {
-        if self.record_points {
+        if self.record_points && !self.rig.has_loaded_faults() {
             let points = self.rig.take_points()?;
             let passed = points.into_iter().map(|point| PassedPoint {
                 point: point.point,

@@ -1,6 +1,6 @@
 //! [`Collector`]: takes the fault points out of the events of a golden run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use qemu::console::{GuestEvent, GuestEventKind};
@@ -20,7 +20,12 @@ struct Collected {
     /// What is known, apart for the start: a fault there is another than the same one under a case.
     known: BTreeSet<(bool, Fault)>,
     points: Vec<Point>,
+    /// How many channels a fault was met on, apart for the start.
+    channels: BTreeMap<(bool, Fault), usize>,
 }
+
+/// Most channels on which the same fault is tried: they are alike, and a device may have 64.
+const CHANNELS_MAX: usize = 4;
 
 impl Collector {
     /// Keeps these hits of each point of the device.
@@ -32,6 +37,7 @@ impl Collector {
             case: None,
             known: BTreeSet::new(),
             points: Vec::new(),
+            channels: BTreeMap::new(),
         })))
     }
 
@@ -115,9 +121,24 @@ impl Collected {
         let is_new = self
             .known
             .insert((point.is_of_start(), point.fault.clone()));
-        if is_new {
+        if is_new && self.has_room(&point) {
             self.points.push(point);
         }
+    }
+}
+
+impl Collected {
+    /// Counts the channels of a fault, and tells whether this one is still to be tried.
+    fn has_room(&mut self, point: &Point) -> bool {
+        let Some(fault) = point.fault.on_any_channel() else {
+            return true;
+        };
+        let n_channels = self
+            .channels
+            .entry((point.is_of_start(), fault))
+            .or_default();
+        *n_channels += 1;
+        *n_channels <= CHANNELS_MAX
     }
 }
 
@@ -126,11 +147,46 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::event::PassedPoint;
 
     fn guest(routine: &str) -> Event {
         let line = json!({"event": "call-site", "routine": routine, "door": "import",
             "location": "d.sys+0x12", "phase": "running"});
         Event::Guest { boot: 1, line }
+    }
+
+    #[test]
+    fn same_fault_is_kept_on_a_few_channels() {
+        let mut collector = Collector::new(Hits::First(1));
+        let started = Event::BootStarted {
+            boot: 1,
+            remapping: Mode::On,
+            profile: "default".into(),
+            logs: String::new(),
+        };
+        let passed = |channel| PassedPoint {
+            point: "dma-write".into(),
+            channel: Some(channel),
+            hits: 3,
+        };
+        let passed = Event::FaultPoints {
+            boot: 1,
+            id: "RIG/boot".into(),
+            points: (0..9).map(passed).collect(),
+        };
+        for event in [started, passed] {
+            let taken = collector.record(&Record { time_ms: 0, event });
+            taken.expect("kept");
+        }
+        let points = collector.points(Points {
+            calls: false,
+            device: true,
+        });
+        let n_drops = points
+            .iter()
+            .filter(|point| point.fault.name() == "drop at dma-write")
+            .count();
+        assert_eq!(n_drops, CHANNELS_MAX, "{points:?}");
     }
 
     #[test]

@@ -185,6 +185,15 @@ impl Fault {
         }
     }
 
+    /// The same fault without its channel, if it has one.
+    pub fn on_any_channel(&self) -> Option<Self> {
+        let mut fault = self.clone();
+        match &mut fault {
+            Self::Device { channel, .. } => channel.take().map(|_| fault),
+            Self::Call { .. } => None,
+        }
+    }
+
     /// The rule that makes it fail once.
     pub fn rule(&self) -> String {
         match self {
