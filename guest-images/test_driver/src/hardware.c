@@ -1,21 +1,30 @@
 /* Resources and registers of both functions. */
 #include "front.h"
 
-/* The first memory range of that length; BARs of one function all differ in length. */
+/* The first memory range of that length, or else the first longer one: the BARs of our own functions
+ * all differ in length, and another card may have more behind the registers. */
 static bool find_bar(void *resources, uint64_t length, struct bar *bar)
 {
+    bool found = false;
     for (ULONG i = 0; i < MAX_DESCRIPTORS; i++) {
         const CM_PARTIAL_RESOURCE_DESCRIPTOR *descriptor = front_resource(resources, i);
         if (descriptor == NULL) {
-            return false;
+            return found;
         }
-        if (descriptor->Type == CmResourceTypeMemory && descriptor->u.Memory.Length == length) {
+        if (descriptor->Type != CmResourceTypeMemory || descriptor->u.Memory.Length < length) {
+            continue;
+        }
+        bool is_exact = descriptor->u.Memory.Length == length;
+        if (is_exact || !found) {
             bar->address = descriptor->u.Memory.Start;
             bar->length = length;
+            found = true;
+        }
+        if (is_exact) {
             return true;
         }
     }
-    return false;
+    return found;
 }
 
 static NTSTATUS map_bar(void *resources, uint64_t length, struct bar *bar)

@@ -174,6 +174,10 @@ pub struct RigArgs {
     #[arg(long, value_name = "FILE")]
     pub device: Vec<PathBuf>,
 
+    /// Give the devices of --device the vendor and device ID that the driver's INF matches
+    #[arg(long, requires = "device")]
+    pub own_ids: bool,
+
     /// Longest time that the boot or one case may take
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     pub timeout: Duration,

@@ -14,6 +14,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+#[path = "vm/device_files.rs"]
+mod device_files;
 #[path = "vm/engine.rs"]
 mod engine;
 #[path = "vm/explore.rs"]
@@ -53,6 +55,7 @@ fn main() {
         Trial::test("verdicts_are_the_same_again", same_again),
         Trial::test("interrupted_rig_leaves_nothing", interrupted),
     ];
+    trials.extend(device_files::trials());
     trials.extend(faults::trials());
     trials.extend(own_iommu::trials());
     trials.extend(several::trials());

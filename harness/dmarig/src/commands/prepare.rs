@@ -6,7 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use contract::{Case, DEFAULT_PROFILE, DriverKind, OWN_IOMMU_PLACE, Remapping};
-use device_file::{DeviceDescription, DeviceFileError, Identity};
+use device_file::DeviceFileError;
+use dmarig_abi::registers::{PCI_DEVICE_ID_DUT, PCI_VENDOR_ID};
 use fault_injection::RuleFileError;
 use qemu::accel;
 use qemu::binary;
@@ -30,6 +31,8 @@ use crate::runner::{
 use crate::sabotage;
 use crate::selection::SelectionError;
 
+/// By these our drivers know a device under test.
+const OUR_IDS: (u16, u16) = (PCI_VENDOR_ID, PCI_DEVICE_ID_DUT);
 /// Most devices under test: the test driver numbers no more.
 const MAX_DUTS: usize = 8;
 
@@ -66,6 +69,15 @@ pub(super) enum PrepareError {
         function: u16,
         n_duts: u16,
     },
+    #[error(
+        "no driver for device {vendor:04x}:{device:04x} of {}\nhelp: the INF matches PCI\\VEN_{:04X}&DEV_{:04X}; --own-ids gives the device these IDs",
+        .file.display(), PCI_VENDOR_ID, PCI_DEVICE_ID_DUT
+    )]
+    NoDriver {
+        file: PathBuf,
+        vendor: u16,
+        device: u16,
+    },
     #[error(transparent)]
     Recorded(#[from] recording::bundle::BundleError),
     #[error(transparent)]
@@ -87,6 +99,7 @@ impl PrepareError {
             | Self::Rules(_)
             | Self::DeviceFile(_)
             | Self::TooManyDevices(_)
+            | Self::NoDriver { .. }
             | Self::RuleForNoDevice { .. } => Exit::Usage,
             Self::NothingToRun => Exit::NothingRan,
             _ => Exit::EnvironmentMissing,
@@ -95,25 +108,49 @@ impl PrepareError {
 }
 
 /// Reads the device files, so that what is wrong with them is told before anything starts.
-fn check_devices(files: &[PathBuf]) -> Result<Vec<DescribedDevice>, PrepareError> {
-    if files.len() > MAX_DUTS {
-        return Err(PrepareError::TooManyDevices(files.len()));
+fn check_devices(rig: &RigArgs) -> Result<Vec<DescribedDevice>, PrepareError> {
+    if rig.device.len() > MAX_DUTS {
+        return Err(PrepareError::TooManyDevices(rig.device.len()));
     }
-    let built_in = DeviceDescription::default().identity;
-    let ids = |identity: &Identity| (identity.vendor_id, identity.device_id);
     let read = |file: &PathBuf| {
-        let description = device_file::read(file)?;
+        let mut description = device_file::read(file)?;
+        let identity = &mut description.identity;
+        let has_ours = (identity.vendor_id, identity.device_id) == OUR_IDS;
+        let is_changed = rig.own_ids && !has_ours;
+        if is_changed {
+            (identity.vendor_id, identity.device_id) = OUR_IDS;
+        }
         Ok(DescribedDevice {
             file: file.clone(),
-            is_ours: ids(&description.identity) == ids(&built_in),
             has_msix: description.interrupts.msix_vectors > 0,
-            has_unit: description.iommu.is_some_and(|unit| {
+            has_unit: description.iommu.as_ref().is_some_and(|unit| {
                 let (bar, offset) = OWN_IOMMU_PLACE;
                 unit.register_bar == Some(bar) && unit.register_offset == offset
             }),
+            ids: (
+                description.identity.vendor_id,
+                description.identity.device_id,
+            ),
+            is_ours: has_ours || is_changed,
+            changed: is_changed.then(|| Box::new(description)),
         })
     };
-    files.iter().map(read).collect()
+    rig.device.iter().map(read).collect()
+}
+
+/// The cases drive the first devices; a driver that is not theirs would be waited for in vain.
+fn check_drivers(plan: &Plan) -> Result<(), PrepareError> {
+    let driven = plan.cases.iter().map(|case| case.profile.duts).max();
+    let n_driven = usize::from(driven.unwrap_or(DEFAULT_PROFILE.duts));
+    let mut devices = plan.devices.iter().take(n_driven);
+    match devices.find(|device| !device.is_ours) {
+        Some(DescribedDevice { file, ids, .. }) => Err(PrepareError::NoDriver {
+            file: file.clone(),
+            vendor: ids.0,
+            device: ids.1,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The exit code, once what went wrong was told.
@@ -223,10 +260,11 @@ fn plan(wanted: Wanted<'_>) -> Result<(Plan, Option<String>), PrepareError> {
         program: env::current_exe().map_err(PrepareError::Program)?,
         out: wanted.out.to_owned(),
         faults: wanted.faults,
-        devices: check_devices(&wanted.rig.device)?,
+        devices: check_devices(wanted.rig)?,
         record: wanted.record,
     };
     check_functions(&plan)?;
+    check_drivers(&plan)?;
     Ok((plan, note))
 }
 

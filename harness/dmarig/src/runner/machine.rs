@@ -293,16 +293,27 @@ impl Machine {
 
 /// The device files of a boot: the user's, but the profile's for the first device where that will not do.
 fn device_files(boot: &Boot<'_>) -> Result<Vec<PathBuf>, StartError> {
-    let devices = boot.plan.devices.iter();
-    let mut files: Vec<PathBuf> = devices.map(|device| device.file.clone()).collect();
+    let write = |name: &str, text: &str| {
+        let path = boot.logs.join(name);
+        match fs::write(&path, text) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(StartError::File { path, source }),
+        }
+    };
+    let mut files = Vec::new();
+    for (number, device) in boot.plan.devices.iter().enumerate() {
+        files.push(match &device.changed {
+            Some(description) => {
+                let text = toml::to_string(description).expect("a description is TOML");
+                write(&format!("device-{number}.toml"), &text)?
+            }
+            None => device.file.clone(),
+        });
+    }
     let Some(text) = boot.profile_device() else {
         return Ok(files);
     };
-    let path = boot.logs.join(PROFILE_DEVICE);
-    fs::write(&path, text).map_err(|source| StartError::File {
-        path: path.clone(),
-        source,
-    })?;
+    let path = write(PROFILE_DEVICE, text)?;
     match files.first_mut() {
         Some(first) => *first = path,
         None => files.push(path),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contract::{Case, DEFAULT_PROFILE, Profile, Remapping};
+use device_file::DeviceDescription;
 use qemu::{Accel, QemuBinary};
 
 use super::boot::{Boot, BootOutcome};
@@ -61,12 +62,16 @@ pub struct Plan {
 pub struct DescribedDevice {
     /// The file, checked.
     pub file: PathBuf,
-    /// Whether it has the IDs by which our drivers know it.
+    /// Its vendor and device ID.
+    pub ids: (u16, u16),
+    /// Whether they are those by which our drivers know it.
     pub is_ours: bool,
     /// Whether it has MSI-X, with which QEMU cannot let go of it.
     pub has_msix: bool,
     /// Whether it has a remapping unit of its own where the cases look for its registers.
     pub has_unit: bool,
+    /// What is run in place of the file's text, where the run has changed it.
+    pub changed: Option<Box<DeviceDescription>>,
 }
 
 impl Plan {

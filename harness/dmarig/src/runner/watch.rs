@@ -220,6 +220,9 @@ impl<'a> Watch<'a> {
         if self.expects_refusal && self.has_refused && !self.worker_done {
             return Some(Over::Refused);
         }
+        if self.has_refused && !self.is_up && !self.worker_done {
+            return Some(Over::Ending(self.explain(&SetUpError::Refused)));
+        }
         self.worker_done.then_some(Over::WorkDone)
     }
 
@@ -452,7 +455,9 @@ impl<'a> Watch<'a> {
     fn explain(&self, error: &SetUpError) -> Ending {
         let mut detail = chain(error);
         let how = match error {
-            SetUpError::NotAttached { .. } | SetUpError::NotStarted { .. } => BootEnding::GuestHung,
+            SetUpError::NotAttached { .. }
+            | SetUpError::NotStarted { .. }
+            | SetUpError::Refused => BootEnding::GuestHung,
             SetUpError::Ping(_) => BootEnding::ProtocolBroken,
             SetUpError::Version { .. } | SetUpError::Proof(ProofError::NotAsAsked { .. }) => {
                 BootEnding::EnvironmentMissing

@@ -87,6 +87,11 @@ pub enum SetUpError {
         /// How long.
         waited: Duration,
     },
+    /// A device will not come.
+    #[error(
+        "no device under test was started: there is none for the driver, or it refused to start it"
+    )]
+    Refused,
     /// The driver does not do as it is told.
     #[error("the driver does not answer a ping: {0}")]
     Ping(String),
