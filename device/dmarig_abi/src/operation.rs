@@ -131,10 +131,17 @@ pub const OP_DEVICE_WRITE_REGISTER: u16 = 0x0152;
 pub const OP_RING_OPEN: u16 = 0x0153;
 /// Disables ring `a` and frees its common buffers.
 pub const OP_RING_CLOSE: u16 = 0x0154;
-/// DUT `a`: `value[0]` = vectors granted, `value[1]` = interrupts serviced, `value[2]` = bit 0 message
-/// signaled, bit 1 INTx, bit 2 polling, bits 15:8 channels that the driver serves; `length` = interrupts of
-/// channel `c` since START_DEVICE or its last transfer by interrupt.
+/// DUT `a`: `value[0]` = vectors granted, `value[1]` = interrupts serviced, `value[2]` = one of
+/// [`INTERRUPT_STATE_MESSAGES`], [`INTERRUPT_STATE_PIN`], [`INTERRUPT_STATE_POLLING`], and in bits 15:8 the
+/// channels that the driver serves; `length` = interrupts of channel `c` since START_DEVICE or its last
+/// transfer by interrupt.
 pub const OP_INTERRUPT_STATE: u16 = 0x0155;
+/// Bit of `value[2]` of [`OP_INTERRUPT_STATE`]: the driver was granted messages.
+pub const INTERRUPT_STATE_MESSAGES: u64 = 1;
+/// Bit of `value[2]` of [`OP_INTERRUPT_STATE`]: it was granted the pin.
+pub const INTERRUPT_STATE_PIN: u64 = 2;
+/// Bit of `value[2]` of [`OP_INTERRUPT_STATE`]: it polls.
+pub const INTERRUPT_STATE_POLLING: u64 = 4;
 /// Lowest bit of the number of channels in `value[2]` of [`OP_INTERRUPT_STATE`].
 pub const INTERRUPT_STATE_CHANNELS_SHIFT: u32 = 8;
 

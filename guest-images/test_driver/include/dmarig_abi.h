@@ -604,10 +604,20 @@
 // Disables ring `a` and frees its common buffers.
 #define DMARIG_OP_RING_CLOSE 340
 
-// DUT `a`: `value[0]` = vectors granted, `value[1]` = interrupts serviced, `value[2]` = bit 0 message
-// signaled, bit 1 INTx, bit 2 polling, bits 15:8 channels that the driver serves; `length` = interrupts of
-// channel `c` since START_DEVICE or its last transfer by interrupt.
+// DUT `a`: `value[0]` = vectors granted, `value[1]` = interrupts serviced, `value[2]` = one of
+// [`INTERRUPT_STATE_MESSAGES`], [`INTERRUPT_STATE_PIN`], [`INTERRUPT_STATE_POLLING`], and in bits 15:8 the
+// channels that the driver serves; `length` = interrupts of channel `c` since START_DEVICE or its last
+// transfer by interrupt.
 #define DMARIG_OP_INTERRUPT_STATE 341
+
+// Bit of `value[2]` of [`OP_INTERRUPT_STATE`]: the driver was granted messages.
+#define DMARIG_INTERRUPT_STATE_MESSAGES 1
+
+// Bit of `value[2]` of [`OP_INTERRUPT_STATE`]: it was granted the pin.
+#define DMARIG_INTERRUPT_STATE_PIN 2
+
+// Bit of `value[2]` of [`OP_INTERRUPT_STATE`]: it polls.
+#define DMARIG_INTERRUPT_STATE_POLLING 4
 
 // Lowest bit of the number of channels in `value[2]` of [`OP_INTERRUPT_STATE`].
 #define DMARIG_INTERRUPT_STATE_CHANNELS_SHIFT 8

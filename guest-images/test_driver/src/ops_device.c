@@ -70,9 +70,9 @@ uint16_t op_interrupt_state(struct operation_call *call)
     call->result->length = (uint32_t)dut->channel[call->operation->c].interrupts;
     call->result->value[0] = interrupt->vectors;
     call->result->value[1] = (uint32_t)interrupt->serviced;
-    call->result->value[2] = interrupt->mode == INTERRUPT_MESSAGE ? 1
-                             : interrupt->mode == INTERRUPT_LINE  ? 2
-                                                                  : 4;
+    call->result->value[2] = interrupt->mode == INTERRUPT_MESSAGE ? DMARIG_INTERRUPT_STATE_MESSAGES
+                             : interrupt->mode == INTERRUPT_LINE  ? DMARIG_INTERRUPT_STATE_PIN
+                                                                  : DMARIG_INTERRUPT_STATE_POLLING;
     call->result->value[2] |= (uint64_t)dut->channels << DMARIG_INTERRUPT_STATE_CHANNELS_SHIFT;
     return DMARIG_OUTCOME_DONE;
 }

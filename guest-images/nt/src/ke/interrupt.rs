@@ -172,6 +172,50 @@ pub fn connected_to(vector: u8) -> usize {
     })
 }
 
+/// The IRQL of a vector.
+#[must_use]
+pub const fn level_of(vector: u8) -> Irql {
+    vector >> 4
+}
+
+/// `count` free vectors, of one device IRQL (3 to 11) as long as it has some, then of the ones below and above. All
+/// of them or none.
+#[must_use]
+pub fn allocate_vectors(count: u16, level: Irql) -> Option<Vec<u8>> {
+    let below = (*DEVICE_LEVELS.start()..level).rev();
+    let above = level.saturating_add(1)..=*DEVICE_LEVELS.end();
+    let levels = core::iter::once(level).chain(below).chain(above);
+    let mut free = levels.flat_map(|level| core::iter::from_fn(move || allocate_vector(level)));
+    let vectors: Vec<u8> = free.by_ref().take(usize::from(count)).collect();
+    if vectors.len() == usize::from(count) {
+        return Some(vectors);
+    }
+    vectors.into_iter().for_each(free_vector);
+    None
+}
+
+/// `count` vectors in a row from a multiple of `count` on, a power of two to 32, as MSI wants them: from the highest
+/// place at or below that of `level`, or else the highest of all.
+#[must_use]
+pub fn allocate_block(count: u8, level: Irql) -> Option<Vec<u8>> {
+    debug_assert!(count.is_power_of_two() && count <= 2 * VECTORS_PER_LEVEL);
+    let (low, high) = (DEVICE_LEVELS.start() << 4, (DEVICE_LEVELS.end() << 4) | 15);
+    let place = |first: u8| first >= low && first <= high - (count - 1);
+    let firsts = (low..=high)
+        .rev()
+        .filter(|first| first.is_multiple_of(count) && place(*first));
+    let (near, far): (Vec<u8>, Vec<u8>) = firsts.partition(|first| level_of(*first) <= level);
+    TABLE.with(|table| {
+        let is_free = |first: &u8| (*first..=first + (count - 1)).all(|it| !table.is_allocated(it));
+        let first = near.into_iter().chain(far).find(is_free)?;
+        let vectors: Vec<u8> = (first..=first + (count - 1)).collect();
+        for vector in &vectors {
+            table.allocated[usize::from(level_of(*vector))] |= 1 << (vector & 15);
+        }
+        Some(vectors)
+    })
+}
+
 /// A free vector of the given device IRQL (3 to 11).
 #[must_use]
 pub fn allocate_vector(level: Irql) -> Option<u8> {
@@ -190,7 +234,7 @@ pub fn allocate_vector(level: Irql) -> Option<u8> {
 
 /// Gives a vector back.
 pub fn free_vector(vector: u8) {
-    TABLE.with(|table| table.allocated[usize::from(vector >> 4)] &= !(1 << (vector & 15)));
+    TABLE.with(|table| table.allocated[usize::from(level_of(vector))] &= !(1 << (vector & 15)));
 }
 
 /// Calls the routines of a vector: all of a message's, a line's until one claims the interrupt.
@@ -273,6 +317,10 @@ impl Connected {
 }
 
 impl Table {
+    fn is_allocated(&self, vector: u8) -> bool {
+        self.allocated[usize::from(level_of(vector))] & (1 << (vector & 15)) != 0
+    }
+
     fn find(&self, interrupt: Foreign<Interrupt>) -> Option<Connected> {
         let mut connected = self.connected.iter();
         connected
@@ -313,6 +361,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn vectors_are_given_out_and_come_back() {
+        vectors_of_a_level_run_out_and_come_back();
+        many_vectors_are_of_several_levels_and_all_or_none();
+        block_lies_at_a_multiple_of_its_length();
+    }
+
+    /// By [`vectors_are_given_out_and_come_back`].
     fn vectors_of_a_level_run_out_and_come_back() {
         let mut vectors: Vec<u8> = (0..16).filter_map(|_| allocate_vector(7)).collect();
         vectors.sort_unstable();
@@ -322,6 +377,32 @@ mod tests {
         assert_eq!(allocate_vector(7), Some(0x75));
         for level in [0, 2, 12, 255] {
             assert_eq!(allocate_vector(level), None, "{level}");
+        }
+        vectors.into_iter().for_each(free_vector);
+    }
+
+    /// By [`vectors_are_given_out_and_come_back`]: the table is one for all tests.
+    fn many_vectors_are_of_several_levels_and_all_or_none() {
+        let many = allocate_vectors(40, 5).expect("there are 144");
+        let of = |level| many.iter().filter(|it| level_of(**it) == level).count();
+        assert_eq!([of(5), of(4), of(3)], [16, 16, 8]);
+        assert_eq!(allocate_vectors(105, 5), None);
+        let rest = allocate_vectors(104, 5).expect("none was lost");
+        assert_eq!(allocate_vector(11), None);
+        many.into_iter().chain(rest).for_each(free_vector);
+    }
+
+    /// By [`vectors_are_given_out_and_come_back`].
+    fn block_lies_at_a_multiple_of_its_length() {
+        assert_eq!(allocate_block(4, 6), Some((0x6C..0x70).collect()));
+        assert_eq!(allocate_block(32, 6), Some((0x40..0x60).collect()));
+        assert_eq!(allocate_block(32, 6), Some((0xA0..0xC0).collect()));
+        let one = allocate_vector(8).expect("free");
+        assert_eq!(allocate_block(32, 6), None);
+        assert_eq!(allocate_block(16, 6), Some((0x30..0x40).collect()));
+        free_vector(one);
+        for vector in (0x30..0x60).chain(0x6C..0x70).chain(0xA0..0xC0) {
+            free_vector(vector);
         }
     }
 

@@ -10,7 +10,7 @@ use super::status::{self, NtStatus};
 use super::verifier;
 use crate::arch::guarded::Guarded;
 use crate::arch::win64::Routine;
-use crate::ke::interrupt::{self, Connection, Interrupt, Service};
+use crate::ke::interrupt::{self, Connection, Interrupt, Service, level_of};
 use crate::ke::irql::PASSIVE_LEVEL;
 use crate::ke::spin_lock::SpinLock;
 use crate::ke::{Foreign, irql::Irql};
@@ -110,8 +110,9 @@ fn line_based(request: &Parameters, routine: u64) -> Result<u64, NtStatus> {
     let (vector, irql) = match device::vectors_of(request.pdo) {
         Some(Vectors::Line { vector, irql }) => (vector, irql),
         // A line-based driver on a device with messages gets the first one.
-        Some(Vectors::Messages { vectors, irql, .. }) => {
-            (*vectors.first().ok_or(status::NOT_FOUND)?, irql)
+        Some(Vectors::Messages { vectors, .. }) => {
+            let first = *vectors.first().ok_or(status::NOT_FOUND)?;
+            (first, level_of(first))
         }
         None => return Err(status::NOT_FOUND),
     };
@@ -123,17 +124,16 @@ fn line_based(request: &Parameters, routine: u64) -> Result<u64, NtStatus> {
 /// Connects every message and gives IO_INTERRUPT_MESSAGE_INFO.
 fn message_based(request: &Parameters) -> Result<u64, NtStatus> {
     let routine = Routine::new(request.routine).ok_or(status::INVALID_PARAMETER)?;
-    let Some(Vectors::Messages {
-        vectors,
-        irql,
-        address,
-    }) = device::vectors_of(request.pdo)
-    else {
+    let Some(Vectors::Messages { vectors, address }) = device::vectors_of(request.pdo) else {
         return Err(status::NOT_FOUND);
     };
     let mut objects = Vec::new();
     for (number, vector) in (0..).zip(&vectors) {
-        match request.connect(*vector, Service::Message(routine, number), irql) {
+        match request.connect(
+            *vector,
+            Service::Message(routine, number),
+            level_of(*vector),
+        ) {
             Ok(object) => objects.push(object.address()),
             Err(error) => {
                 disconnect_all(&objects);
@@ -141,7 +141,7 @@ fn message_based(request: &Parameters) -> Result<u64, NtStatus> {
             }
         }
     }
-    let table = message_table(&vectors, &objects, irql, address);
+    let table = message_table(&vectors, &objects, address);
     match table {
         Some(table) => {
             TABLES.with(|tables| tables.insert(table, objects));
@@ -154,12 +154,15 @@ fn message_based(request: &Parameters) -> Result<u64, NtStatus> {
     }
 }
 
-fn message_table(vectors: &[u8], objects: &[u64], irql: Irql, address: u64) -> Option<u64> {
+/// UnifiedIrql is the highest of all.
+fn message_table(vectors: &[u8], objects: &[u64], address: u64) -> Option<u64> {
+    let unified = vectors.iter().map(|vector| level_of(*vector)).max()?;
     let table = kernel_memory::allocate(8 + 0x30 * vectors.len() as u64, TABLE_TAG)?;
     let count = u64::try_from(vectors.len()).ok()?;
-    write_u64(table, u64::from(irql) | (count << 32));
+    write_u64(table, u64::from(unified) | (count << 32));
     for (idx, (vector, object)) in (0..).zip(vectors.iter().zip(objects)) {
         let entry = table + 8 + idx * 0x30;
+        let irql = level_of(*vector);
         let vector = u64::from(*vector);
         write_u64(entry, address);
         write_u64(entry + 0x08, 1);

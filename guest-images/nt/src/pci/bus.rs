@@ -6,6 +6,7 @@ use core::ops::Range;
 use super::assign::Resources;
 use super::config::ConfigAccess;
 use super::discover::{Topology, discover};
+use super::msi::Msi;
 use super::msix::Msix;
 use super::slot::Slot;
 use super::{Bar, Function, PciError, RequesterId};
@@ -88,6 +89,12 @@ impl<C: ConfigAccess> Bus<C> {
         if let Some(placed) = self.topology.forget(id) {
             self.resources.release(placed.parent, &placed.function.bars);
         }
+    }
+
+    /// The MSI capability of a function.
+    pub fn msi(&mut self, id: RequesterId) -> Result<Msi, PciError> {
+        self.function(id)?;
+        Msi::find(&mut self.config, id)
     }
 
     /// The MSI-X capability of a function.

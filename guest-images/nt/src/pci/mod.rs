@@ -1,4 +1,4 @@
-//! PCI: enumeration by ECAM, resource assignment, capabilities, MSI-X, line interrupts.
+//! PCI: enumeration by ECAM, resource assignment, capabilities, MSI-X, MSI, line interrupts.
 //!
 //! The kernel owns all of it: the firmware (qboot) assigns no BARs. [`initialize`] walks the buses through
 //! root ports and gives every BAR an address below 4 GiB; [`reassign`] moves a device as a rebalance does, [`plug`] and
@@ -12,6 +12,7 @@ mod discover;
 mod ecam;
 mod function;
 mod line;
+mod msi;
 mod msix;
 mod reset;
 mod service;
@@ -23,9 +24,9 @@ pub use dmarig_abi::RequesterId;
 pub use function::{Bar, BarKind, Function, LineInterrupt, Messages, PciError};
 pub use reset::{reset_function, resettable};
 pub use service::{
-    PciStartError, clear_slot, devices, disable_line, disable_msix, enable_line, find_capability,
-    initialize, plug, program_msix, read_config, read_slot, reassign, reserve_msix, set_slot_power,
-    slots, unplug, update_command, write_config,
+    PciStartError, clear_slot, devices, disable_line, disable_messages, enable_line,
+    find_capability, initialize, plug, program_messages, read_config, read_slot, reassign,
+    reserve_messages, set_slot_power, slots, unplug, update_command, write_config,
 };
 pub use slot::{Slot, SlotPower, SlotStatus};
 

@@ -2,7 +2,7 @@
 //! programmed into it, so whoever asks for the reset gives it back what the system had programmed.
 
 use super::{
-    PciError, RequesterId, capability, command, find_capability, program_msix, read_config,
+    PciError, RequesterId, capability, command, find_capability, program_messages, read_config,
     update_command, write_config,
 };
 use crate::ke::wait;
@@ -18,9 +18,6 @@ const DEVICE_CONTROL_2: u16 = 0x28;
 const HAS_FLR: u32 = 1 << 28;
 const INITIATE_FLR: u32 = 1 << 15;
 const TRANSACTIONS_PENDING: u32 = 1 << 5;
-/// In the MSI-X capability: message control, with its enable bit.
-const MESSAGE_CONTROL: u16 = 0x02;
-const IS_ENABLED: u32 = 1 << 15;
 /// One millisecond, in units of 100 ns.
 const MILLISECOND: i64 = -10_000;
 /// How long a function may take to end what it has asked for, and how long it has for the reset.
@@ -39,7 +36,7 @@ pub fn resettable(id: RequesterId) -> Option<u16> {
 /// PASSIVE_LEVEL.
 ///
 /// # Errors
-/// [`PciError::NoCapability`] if it has no function-level reset; what [`program_msix`] says.
+/// [`PciError::NoCapability`] if it has no function-level reset; what [`program_messages`] says.
 pub fn reset_function(id: RequesterId) -> Result<(), PciError> {
     let express = resettable(id).ok_or(PciError::NoCapability)?;
     let saved = Saved::read(id, express);
@@ -66,19 +63,15 @@ struct Saved {
     bars: [u32; N_BARS as usize],
     device_control: u32,
     device_control_2: u32,
-    has_msix: bool,
 }
 
 impl Saved {
     fn read(id: RequesterId, express: u16) -> Self {
-        let msix = find_capability(id, capability::MSIX);
         Self {
             command: read_config(id, COMMAND, 2),
             bars: core::array::from_fn(|index| read_config(id, bar(index), 4)),
             device_control: read_config(id, express + DEVICE_CONTROL, 2),
             device_control_2: read_config(id, express + DEVICE_CONTROL_2, 2),
-            has_msix: msix
-                .is_some_and(|at| read_config(id, at + MESSAGE_CONTROL, 2) & IS_ENABLED != 0),
         }
     }
 
@@ -91,8 +84,10 @@ impl Saved {
         write_config(id, express + DEVICE_CONTROL_2, 2, self.device_control_2);
         let without_master = self.command & !u32::from(command::BUS_MASTER);
         write_config(id, COMMAND, 2, without_master);
-        if self.has_msix {
-            program_msix(id)?;
+        match program_messages(id) {
+            // It interrupts by its line.
+            Ok(()) | Err(PciError::NoCapability) => {}
+            Err(error) => return Err(error),
         }
         write_config(id, COMMAND, 2, self.command);
         Ok(())

@@ -9,6 +9,7 @@ use super::bus::Bus;
 use super::config::{self, ConfigAccess, command, offset};
 use super::ecam::Ecam;
 use super::line::Lines;
+use super::msi::Msi;
 use super::msix::{MESSAGE_ADDRESS, Msix};
 use super::slot::{Slot, SlotPower, SlotStatus};
 use super::{Bar, Function, LineInterrupt, Messages, PciError, RequesterId};
@@ -16,7 +17,7 @@ use crate::acpi::EcamSegment;
 use crate::arch::apic;
 use crate::arch::guarded::Guarded;
 use crate::arch::mmio::Registers;
-use crate::ke::interrupt::{allocate_vector, free_vector};
+use crate::ke::interrupt::{allocate_block, allocate_vector, allocate_vectors, free_vector};
 use crate::memory::GuestPhysAddr;
 
 /// What devices get: above q35's config space, below the I/O APIC. RAM never reaches that far up here.
@@ -26,8 +27,15 @@ const BYTES_PER_BUS: u64 = 1 << 20;
 struct Pci {
     bus: Bus<Ecam>,
     lines: Lines,
-    /// Functions with MSI-X on, and their vectors.
-    messages: BTreeMap<RequesterId, (Msix, Vec<u8>)>,
+    /// Functions with messages, and their vectors.
+    messages: BTreeMap<RequesterId, (MessageCapability, Vec<u8>)>,
+}
+
+/// How a function makes messages.
+#[derive(Clone, Copy)]
+enum MessageCapability {
+    Msix(Msix),
+    Msi(Msi),
 }
 
 static PCI: Guarded<Option<Pci>> = Guarded::new(None);
@@ -171,17 +179,30 @@ pub fn unplug(id: RequesterId) {
     with(|pci| pci.bus.unplug(id));
 }
 
-/// Gives the function vectors for up to `count` MSI-X messages at `irql` (fewer if the function has fewer), without
-/// touching its table.
+/// Gives the function vectors for up to `count` messages, of `irql` as far as there are: MSI-X, or else MSI; without
+/// touching the function yet.
 ///
 /// # Errors
 /// [`PciError`], all kinds.
-pub fn reserve_msix(id: RequesterId, count: u16, irql: u8) -> Result<Messages, PciError> {
-    disable_msix(id);
-    let msix = try_with(|pci| pci.bus.msix(id))?;
-    let vectors = allocate_vectors(count.min(msix.entries), irql)?;
+pub fn reserve_messages(id: RequesterId, count: u16, irql: u8) -> Result<Messages, PciError> {
+    disable_messages(id);
+    let (capability, vectors) = match try_with(|pci| pci.bus.msix(id)) {
+        Err(PciError::NoCapability) => {
+            let msi = try_with(|pci| pci.bus.msi(id))?;
+            (
+                MessageCapability::Msi(msi),
+                allocate_row(msi.messages(), count, irql),
+            )
+        }
+        Ok(msix) => {
+            let count = count.min(msix.entries);
+            (MessageCapability::Msix(msix), allocate_vectors(count, irql))
+        }
+        Err(error) => return Err(error),
+    };
+    let vectors = vectors.ok_or(PciError::Exhausted)?;
     try_with(|pci| {
-        pci.messages.insert(id, (msix, vectors.clone()));
+        pci.messages.insert(id, (capability, vectors.clone()));
         Ok(Messages {
             address: u64::from(MESSAGE_ADDRESS),
             vectors,
@@ -189,33 +210,55 @@ pub fn reserve_msix(id: RequesterId, count: u16, irql: u8) -> Result<Messages, P
     })
 }
 
-/// Programs and enables the messages of [`reserve_msix`]. Memory decoding must be on, for the table lies
-/// behind a BAR.
+/// As many vectors in a row as there are, a power of two of at most `can` and `count`.
+fn allocate_row(can: u8, count: u16, irql: u8) -> Option<Vec<u8>> {
+    let counts = (0..=can.ilog2()).rev().map(|bits| 1_u8 << bits);
+    let mut fitting = counts.filter(|it| u16::from(*it) <= count);
+    fitting.find_map(|count| allocate_block(count, irql))
+}
+
+/// Programs and enables the messages of [`reserve_messages`]. With MSI-X memory decoding must be on, for the table
+/// lies behind a BAR.
 ///
 /// # Errors
 /// [`PciError::NoCapability`] if none are reserved, [`PciError::BadTable`], [`PciError::Exhausted`].
-pub fn program_msix(id: RequesterId) -> Result<(), PciError> {
-    let (start, len_bytes) = try_with(|pci| {
-        let decoding = pci.bus.config.read_u16(id, offset::COMMAND);
-        if decoding & command::MEMORY == 0 {
-            return Err(PciError::BadTable);
+pub fn program_messages(id: RequesterId) -> Result<(), PciError> {
+    let table = try_with(|pci| {
+        let (capability, vectors) = pci.messages.get(&id).ok_or(PciError::NoCapability)?;
+        match capability {
+            MessageCapability::Msi(msi) => {
+                msi.enable(&mut pci.bus.config, vectors);
+                Ok(None)
+            }
+            MessageCapability::Msix(msix) => {
+                let decoding = pci.bus.config.read_u16(id, offset::COMMAND);
+                if decoding & command::MEMORY == 0 {
+                    return Err(PciError::BadTable);
+                }
+                Ok(Some(*msix))
+            }
         }
-        let (msix, _) = pci.messages.get(&id).ok_or(PciError::NoCapability)?;
-        Ok((msix.table, msix.table_bytes()))
     })?;
-    let mut table = Registers::map(start, len_bytes).map_err(|_| PciError::Exhausted)?;
+    let Some(msix) = table else {
+        return Ok(());
+    };
+    let mut table =
+        Registers::map(msix.table, msix.table_bytes()).map_err(|_| PciError::Exhausted)?;
     try_with(|pci| {
-        let (msix, vectors) = pci.messages.get(&id).ok_or(PciError::NoCapability)?;
+        let (_, vectors) = pci.messages.get(&id).ok_or(PciError::NoCapability)?;
         msix.enable(&mut pci.bus.config, &mut table, vectors);
         Ok(())
     })
 }
 
-/// Turns MSI-X off and frees its vectors.
-pub fn disable_msix(id: RequesterId) {
+/// Turns messages off and frees their vectors.
+pub fn disable_messages(id: RequesterId) {
     let vectors = with(|pci| {
-        let (msix, vectors) = pci.messages.remove(&id)?;
-        msix.disable(&mut pci.bus.config);
+        let (capability, vectors) = pci.messages.remove(&id)?;
+        match capability {
+            MessageCapability::Msix(msix) => msix.disable(&mut pci.bus.config),
+            MessageCapability::Msi(msi) => msi.disable(&mut pci.bus.config),
+        }
         Some(vectors)
     });
     vectors
@@ -262,19 +305,4 @@ pub fn disable_line(id: RequesterId) {
 
 fn line_of(pci: &Pci, id: RequesterId) -> Result<LineInterrupt, PciError> {
     pci.bus.function(id)?.line.ok_or(PciError::NoCapability)
-}
-
-/// All of them or none.
-fn allocate_vectors(count: u16, irql: u8) -> Result<Vec<u8>, PciError> {
-    let mut vectors = Vec::new();
-    for _ in 0..count {
-        match allocate_vector(irql) {
-            Some(vector) => vectors.push(vector),
-            None => {
-                vectors.into_iter().for_each(free_vector);
-                return Err(PciError::Exhausted);
-            }
-        }
-    }
-    Ok(vectors)
 }

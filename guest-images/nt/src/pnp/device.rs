@@ -30,12 +30,10 @@ pub enum State {
 /// The interrupts of a started device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vectors {
-    /// MSI-X messages, one CPU vector each.
+    /// Messages, one CPU vector each, which tells its IRQL.
     Messages {
         /// Vectors.
         vectors: Vec<u8>,
-        /// Their IRQL.
-        irql: Irql,
         /// What the device writes to.
         address: u64,
     },

@@ -12,7 +12,7 @@ pub(super) fn turn_on(device: &Device) -> NtStatus {
     set_power_state(id, 0);
     pci::update_command(id, DECODING, 0);
     match device.vectors {
-        Some(Vectors::Messages { .. }) if pci::program_msix(id).is_err() => {
+        Some(Vectors::Messages { .. }) if pci::program_messages(id).is_err() => {
             status::INSUFFICIENT_RESOURCES
         }
         _ => status::SUCCESS,

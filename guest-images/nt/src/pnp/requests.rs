@@ -281,10 +281,9 @@ fn start(device: &Device) -> NtStatus {
 
 fn assign_vectors(device: &Device) -> Option<Vectors> {
     let id = device.function.id;
-    if let Ok(messages) = pci::reserve_msix(id, MAX_MESSAGES, DEVICE_IRQL) {
+    if let Ok(messages) = pci::reserve_messages(id, MAX_MESSAGES, DEVICE_IRQL) {
         return Some(Vectors::Messages {
             vectors: messages.vectors,
-            irql: DEVICE_IRQL,
             address: messages.address,
         });
     }
@@ -312,10 +311,10 @@ fn resources_of(device: &Device, vectors: Option<&Vectors>) -> Vec<Resource> {
     });
     let mut resources: Vec<Resource> = bars.collect();
     match vectors {
-        Some(Vectors::Messages { vectors, irql, .. }) => {
+        Some(Vectors::Messages { vectors, .. }) => {
             resources.extend(vectors.iter().map(|vector| Resource::Message {
                 vector: *vector,
-                irql: *irql,
+                irql: interrupt::level_of(*vector),
             }));
         }
         Some(Vectors::Line { vector, irql }) => resources.push(Resource::Line {
@@ -340,7 +339,7 @@ fn release(device: &Device, is_removed: bool) {
     let id = device.function.id;
     let vectors = device::by_pdo(device.pdo).and_then(|record| record.vectors);
     match vectors {
-        Some(Vectors::Messages { .. }) => pci::disable_msix(id),
+        Some(Vectors::Messages { .. }) => pci::disable_messages(id),
         Some(Vectors::Line { .. }) => pci::disable_line(id),
         None => {}
     }

@@ -46,159 +46,164 @@ const CASES: &[Case] = &[
 /// The source is one pattern in three places; joined anew it must be the same pattern.
 fn copy_between_lists(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     const TOTAL: u64 = 3000;
-    let mut ring = Ring::open(bench, 0)?;
-    let slot = ring.buffer.slot;
-    let whole = DATA + 0x8000;
-    bench.require("filling", Step::cpu_fill(slot, whole, TOTAL, SEED))?;
-    let pieces = [(0, 1000), (1000, 7), (1007, 1993)];
-    let mut from = Vec::new();
-    for (number, (start, length)) in (0..).zip(pieces) {
-        let at = DATA + number * 0x1000 + 3;
-        let bytes = bench
-            .require("reading", Step::cpu_read(slot, whole + start, length))?
-            .data;
-        bench.require("writing", Step::cpu_write(slot, at, &bytes))?;
-        from.push((at, length));
-    }
-    let to = [(DATA + 0x4000, 2000), (DATA + 0x4000 + 2000, 1000)];
-    let list = |elements: &[(u64, u64)]| -> Vec<u8> {
-        let elements = elements.iter().map(|(offset, length_bytes)| ListElement {
-            iova: ring.iova(*offset),
-            length_bytes: *length_bytes,
-        });
-        elements
-            .flat_map(|element| element.as_bytes().to_vec())
-            .collect()
-    };
-    let steps = [
-        Step::cpu_write(slot, LISTS, &list(&from)),
-        Step::cpu_write(slot, LISTS + 0x400, &list(&to)),
-    ];
-    bench.require_all("writing the lists", &steps)?;
-    let descriptor = Descriptor {
-        opcode: DMA_OP_COPY,
-        flags: DESCRIPTOR_FLAG_SOURCE_LIST | DESCRIPTOR_FLAG_DESTINATION_LIST,
-        source: ring.iova(LISTS),
-        source_elements: 3,
-        destination: ring.iova(LISTS + 0x400),
-        destination_elements: 2,
-        length_bytes: TOTAL,
-        ..Descriptor::default()
-    };
-    ring.post(bench, &descriptor)?;
-    let entry = ring.completion(bench, 0)?;
-    success(&entry, "the copy between lists")?;
-    expect("bytes done", TOTAL, entry.done_bytes)?;
-    check_pattern(bench, &ring, DATA + 0x4000, TOTAL, SEED)?;
-    ring.close(bench)
+    Ring::during(bench, 0, |bench, ring| {
+        let slot = ring.buffer.slot;
+        let whole = DATA + 0x8000;
+        bench.require("filling", Step::cpu_fill(slot, whole, TOTAL, SEED))?;
+        let pieces = [(0, 1000), (1000, 7), (1007, 1993)];
+        let mut from = Vec::new();
+        for (number, (start, length)) in (0..).zip(pieces) {
+            let at = DATA + number * 0x1000 + 3;
+            let bytes = bench
+                .require("reading", Step::cpu_read(slot, whole + start, length))?
+                .data;
+            bench.require("writing", Step::cpu_write(slot, at, &bytes))?;
+            from.push((at, length));
+        }
+        let to = [(DATA + 0x4000, 2000), (DATA + 0x4000 + 2000, 1000)];
+        let list = |elements: &[(u64, u64)]| -> Vec<u8> {
+            let elements = elements.iter().map(|(offset, length_bytes)| ListElement {
+                iova: ring.iova(*offset),
+                length_bytes: *length_bytes,
+            });
+            elements
+                .flat_map(|element| element.as_bytes().to_vec())
+                .collect()
+        };
+        let steps = [
+            Step::cpu_write(slot, LISTS, &list(&from)),
+            Step::cpu_write(slot, LISTS + 0x400, &list(&to)),
+        ];
+        bench.require_all("writing the lists", &steps)?;
+        let descriptor = Descriptor {
+            opcode: DMA_OP_COPY,
+            flags: DESCRIPTOR_FLAG_SOURCE_LIST | DESCRIPTOR_FLAG_DESTINATION_LIST,
+            source: ring.iova(LISTS),
+            source_elements: 3,
+            destination: ring.iova(LISTS + 0x400),
+            destination_elements: 2,
+            length_bytes: TOTAL,
+            ..Descriptor::default()
+        };
+        ring.post(bench, &descriptor)?;
+        let entry = ring.completion(bench, 0)?;
+        success(&entry, "the copy between lists")?;
+        expect("bytes done", TOTAL, entry.done_bytes)?;
+        check_pattern(bench, ring, DATA + 0x4000, TOTAL, SEED)?;
+        Ok(())
+    })
 }
 
 fn chain(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
-    let mut ring = Ring::open(bench, 0)?;
-    let chained = |at: u64, seed: u64, next: Option<u64>| Descriptor {
-        flags: next.map_or(0, |_| DESCRIPTOR_FLAG_CHAIN),
-        next: next.map_or(0, |next| ring.iova(next)),
-        ..pattern(ring.iova(at), 256, seed)
-    };
-    let second = chained(DATA + 0x1000, SEED + 1, Some(LISTS + 64));
-    let third = chained(DATA + 0x2000, SEED + 2, None);
-    let first = chained(DATA, SEED, Some(LISTS));
-    let slot = ring.buffer.slot;
-    let steps = [
-        Step::cpu_write(slot, LISTS, second.as_bytes()),
-        Step::cpu_write(slot, LISTS + 64, third.as_bytes()),
-    ];
-    bench.require_all("writing the chain", &steps)?;
-    ring.post(bench, &first)?;
-    let entry = ring.completion(bench, 0)?;
-    success(&entry, "the chain")?;
-    expect("tag of the chain", SEED, entry.tag)?;
-    expect("bytes of the chain", 3 * 256, entry.done_bytes)?;
-    expect("chained descriptors", 2, entry.chained.into())?;
-    for (number, at) in (0..).zip([DATA, DATA + 0x1000, DATA + 0x2000]) {
-        check_pattern(bench, &ring, at, 256, SEED + number)?;
-    }
-    ring.close(bench)
+    Ring::during(bench, 0, |bench, ring| {
+        let chained = |at: u64, seed: u64, next: Option<u64>| Descriptor {
+            flags: next.map_or(0, |_| DESCRIPTOR_FLAG_CHAIN),
+            next: next.map_or(0, |next| ring.iova(next)),
+            ..pattern(ring.iova(at), 256, seed)
+        };
+        let second = chained(DATA + 0x1000, SEED + 1, Some(LISTS + 64));
+        let third = chained(DATA + 0x2000, SEED + 2, None);
+        let first = chained(DATA, SEED, Some(LISTS));
+        let slot = ring.buffer.slot;
+        let steps = [
+            Step::cpu_write(slot, LISTS, second.as_bytes()),
+            Step::cpu_write(slot, LISTS + 64, third.as_bytes()),
+        ];
+        bench.require_all("writing the chain", &steps)?;
+        ring.post(bench, &first)?;
+        let entry = ring.completion(bench, 0)?;
+        success(&entry, "the chain")?;
+        expect("tag of the chain", SEED, entry.tag)?;
+        expect("bytes of the chain", 3 * 256, entry.done_bytes)?;
+        expect("chained descriptors", 2, entry.chained.into())?;
+        for (number, at) in (0..).zip([DATA, DATA + 0x1000, DATA + 0x2000]) {
+            check_pattern(bench, ring, at, 256, SEED + number)?;
+        }
+        Ok(())
+    })
 }
 
 fn circle(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
-    let mut ring = Ring::open(bench, 0)?;
-    let descriptor = Descriptor {
-        opcode: DMA_OP_NOP,
-        flags: DESCRIPTOR_FLAG_CHAIN,
-        next: ring.iova(0),
-        ..Descriptor::default()
-    };
-    ring.post(bench, &descriptor)?;
-    let entry = ring.completion(bench, 0)?;
-    expect(
-        "status of the circle",
-        DMA_STATUS_CHAIN.into(),
-        entry.status.into(),
-    )?;
-    let words = bench.expect_violations("bad-chain")?;
-    bench.observe(format!("seen: {}", words.join("; ")));
-    ring.close(bench)
+    Ring::during(bench, 0, |bench, ring| {
+        let descriptor = Descriptor {
+            opcode: DMA_OP_NOP,
+            flags: DESCRIPTOR_FLAG_CHAIN,
+            next: ring.iova(0),
+            ..Descriptor::default()
+        };
+        ring.post(bench, &descriptor)?;
+        let entry = ring.completion(bench, 0)?;
+        expect(
+            "status of the circle",
+            DMA_STATUS_CHAIN.into(),
+            entry.status.into(),
+        )?;
+        let words = bench.expect_violations("bad-chain")?;
+        bench.observe(format!("seen: {}", words.join("; ")));
+        Ok(())
+    })
 }
 
 /// One more than a lap, so that the index comes round.
 fn index(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
-    let mut ring = Ring::open(bench, RING_INDEX_MODE)?;
-    for number in 0..=ENTRIES {
-        let expected = (number + 1) % ENTRIES;
-        let descriptor = pattern(ring.iova(DATA), 64, SEED + number);
-        ring.post(bench, &descriptor)?;
-        let mut seen = u64::MAX;
-        for _ in 0..LOOKS {
-            let read = bench.require(
-                "reading the index",
-                Step::cpu_read(ring.buffer.slot, INDEX, 8),
-            )?;
-            let bytes = read.data.first_chunk().copied().unwrap_or_default();
-            seen = u64::from_le_bytes(bytes);
-            if seen == expected {
-                break;
+    Ring::during(bench, RING_INDEX_MODE, |bench, ring| {
+        for number in 0..=ENTRIES {
+            let expected = (number + 1) % ENTRIES;
+            let descriptor = pattern(ring.iova(DATA), 64, SEED + number);
+            ring.post(bench, &descriptor)?;
+            let mut seen = u64::MAX;
+            for _ in 0..LOOKS {
+                let read = bench.require(
+                    "reading the index",
+                    Step::cpu_read(ring.buffer.slot, INDEX, 8),
+                )?;
+                let bytes = read.data.first_chunk().copied().unwrap_or_default();
+                seen = u64::from_le_bytes(bytes);
+                if seen == expected {
+                    break;
+                }
+                bench.require("waiting", Step::delay(LOOK_US))?;
             }
-            bench.require("waiting", Step::delay(LOOK_US))?;
+            expect("producer index of the completion ring", expected, seen)?;
+            let entry = ring.entry(bench, number % ENTRIES)?;
+            success(&entry, "a descriptor of a ring in index mode")?;
+            expect(
+                "tag of the entry behind the index",
+                SEED + number,
+                entry.tag,
+            )?;
+            expect("flags of that entry", 0, entry.flags.into())?;
         }
-        expect("producer index of the completion ring", expected, seen)?;
-        let entry = ring.entry(bench, number % ENTRIES)?;
-        success(&entry, "a descriptor of a ring in index mode")?;
-        expect(
-            "tag of the entry behind the index",
-            SEED + number,
-            entry.tag,
-        )?;
-        expect("flags of that entry", 0, entry.flags.into())?;
-    }
-    ring.close(bench)
+        Ok(())
+    })
 }
 
 fn owner_bit(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
-    let mut ring = Ring::open(bench, RING_PREFETCH)?;
-    for number in 0..ENTRIES {
-        let at = DATA + number * 0x1000;
-        let descriptor = Descriptor {
-            flags: DESCRIPTOR_FLAG_OWNED,
-            ..pattern(ring.iova(at), 512, SEED + number)
-        };
-        bench.require_all("giving a descriptor to the device", &ring.put(&descriptor))?;
-        let entry = ring.completion(bench, number)?;
-        success(&entry, "a descriptor taken by its owner bit")?;
-        expect("its tag", SEED + number, entry.tag)?;
-        check_pattern(bench, &ring, at, 512, SEED + number)?;
-        let flags = bench.require(
-            "reading",
-            Step::cpu_read(ring.buffer.slot, number * 64 + 2, 2),
-        )?;
-        let flags = flags
-            .data
-            .first_chunk()
-            .copied()
-            .map_or(u16::MAX, u16::from_le_bytes);
-        expect("flags of the descriptor given back", 0, flags.into())?;
-    }
-    ring.close(bench)
+    Ring::during(bench, RING_PREFETCH, |bench, ring| {
+        for number in 0..ENTRIES {
+            let at = DATA + number * 0x1000;
+            let descriptor = Descriptor {
+                flags: DESCRIPTOR_FLAG_OWNED,
+                ..pattern(ring.iova(at), 512, SEED + number)
+            };
+            bench.require_all("giving a descriptor to the device", &ring.put(&descriptor))?;
+            let entry = ring.completion(bench, number)?;
+            success(&entry, "a descriptor taken by its owner bit")?;
+            expect("its tag", SEED + number, entry.tag)?;
+            check_pattern(bench, ring, at, 512, SEED + number)?;
+            let flags = bench.require(
+                "reading",
+                Step::cpu_read(ring.buffer.slot, number * 64 + 2, 2),
+            )?;
+            let flags = flags
+                .data
+                .first_chunk()
+                .copied()
+                .map_or(u16::MAX, u16::from_le_bytes);
+            expect("flags of the descriptor given back", 0, flags.into())?;
+        }
+        Ok(())
+    })
 }
 
 /// On a busy machine the device may have done with a descriptor before the driver's next write.
@@ -233,10 +238,11 @@ fn write_on(bench: &mut Bench<'_>, ring: &mut Ring) -> Result<(), CaseEnd> {
     steps.extend(
         (1..=VALUES).map(|value| Step::cpu_write(ring.buffer.slot, reserved, &value.to_le_bytes())),
     );
-    bench.require_all("writing on a descriptor of the device", &steps)?;
-    success(
-        &ring.completion(bench, 0)?,
-        "the descriptor that was written on",
-    )?;
-    ring.close(bench)
+    ring.used(bench, |bench, ring| {
+        bench.require_all("writing on a descriptor of the device", &steps)?;
+        success(
+            &ring.completion(bench, 0)?,
+            "the descriptor that was written on",
+        )
+    })
 }

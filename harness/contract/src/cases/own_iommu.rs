@@ -87,7 +87,8 @@ fn off(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     bench.with_own_iommu(&[Entry::to(0)], |bench, unit| {
         let at = unit.untranslated(1);
         transfer(bench, unit, WRITE, at, SEED, DMA_STATUS_UNMAPPED)?;
-        unit.take_fault(bench)?;
+        // By the page tables, and by nothing above them.
+        unit.take_fault(bench)?.check(at, true, 0x5)?;
         unit.check_page(bench, "which no table maps", 1, SEED, false)?;
         unit.turn_off(bench)?;
         transfer(bench, unit, WRITE, at, SEED, DMA_STATUS_SUCCESS)?;

@@ -7,7 +7,10 @@ use dmarig_abi::completion::DMA_STATUS_SUCCESS;
 use dmarig_abi::descriptor::{
     DESCRIPTOR_FLAG_INTERRUPT, DESCRIPTOR_FLAG_MESSAGE, DMA_OP_WRITE_PATTERN,
 };
-use dmarig_abi::operation::INTERRUPT_STATE_CHANNELS_SHIFT;
+use dmarig_abi::operation::{
+    INTERRUPT_STATE_CHANNELS_SHIFT, INTERRUPT_STATE_MESSAGES, INTERRUPT_STATE_PIN,
+    INTERRUPT_STATE_POLLING,
+};
 use dmarig_abi::registers::{
     CAPABILITIES_CHANNELS_MASK, CH_COMMAND, CH_DESTINATION, CH_DONE_BYTES, CH_LENGTH, CH_SEED,
     CH_STATUS, CH_STATUS_BUSY, DUT_MAX_CHANNELS, REG_CAPABILITIES,
@@ -30,6 +33,15 @@ const SEED: u64 = 0xc0a7_0000;
 /// How long all of them are held, so that they are under way at once. On a busy machine the first time may
 /// be over before the last of them was rung.
 const HOLDS_US: [u32; 3] = [100_000, 500_000, 1_900_000];
+
+/// The interrupts that the driver was granted, as it tells of them; without them a case would show nothing.
+#[derive(Clone, Copy)]
+enum Granted {
+    /// So many messages.
+    Messages(u64),
+    /// The pin.
+    Pin,
+}
 
 /// A vector for each channel.
 static OWN_VECTORS: Profile = Profile {
@@ -63,6 +75,11 @@ static KMDF_SHARED_VECTOR: Profile = Profile {
     driver: DriverKind::Kmdf,
     ..SHARED_VECTOR
 };
+static KMDF_MSI: Profile = Profile {
+    name: "kmdf-64-channels-msi",
+    driver: DriverKind::Kmdf,
+    ..MSI
+};
 static KMDF_PIN: Profile = Profile {
     name: "kmdf-64-channels-pin",
     driver: DriverKind::Kmdf,
@@ -71,15 +88,16 @@ static KMDF_PIN: Profile = Profile {
 
 #[rustfmt::skip]
 pub(in crate::cases) const CASES: &[Case] = &[
-    Case::new("EN-6/some", "channels 0, 5, 31, 32 and 63 by registers and rings, each with its own interrupt", BOTH, some).under(&OWN_VECTORS),
-    Case::new("EN-6/all-at-once", "64 requests under way at once: each moves its own bytes and raises its own vector", BOTH, all_at_once).under(&OWN_VECTORS),
-    Case::new("EN-6/shared-vector", "the same with four vectors, of which 61 channels share the last", BOTH, some_and_all).under(&SHARED_VECTOR),
-    Case::new("EN-6/msi", "the same with 32 messages of MSI", BOTH, some_and_all).under(&MSI),
-    Case::new("EN-6/pin", "the same with the interrupt pin", BOTH, some_and_all).under(&PIN),
-    Case::new("EN-6/kmdf-some", "channels 0, 5, 31, 32 and 63 with the KMDF driver", BOTH, |bench| by_enabler(bench, some)).under(&KMDF_OWN_VECTORS),
-    Case::new("EN-6/kmdf-all-at-once", "64 requests at once with the KMDF driver", BOTH, |bench| by_enabler(bench, all_at_once)).under(&KMDF_OWN_VECTORS),
-    Case::new("EN-6/kmdf-shared-vector", "four vectors with the KMDF driver", BOTH, |bench| by_enabler(bench, some_and_all)).under(&KMDF_SHARED_VECTOR),
-    Case::new("EN-6/kmdf-pin", "the interrupt pin with the KMDF driver", BOTH, |bench| by_enabler(bench, some_and_all)).under(&KMDF_PIN),
+    Case::new("EN-6/some", "channels 0, 5, 31, 32 and 63 by registers and rings, each with its own interrupt", BOTH, |bench| some(bench, Granted::Messages(64))).under(&OWN_VECTORS),
+    Case::new("EN-6/all-at-once", "64 requests under way at once: each moves its own bytes and raises its own vector", BOTH, |bench| all_at_once(bench, Granted::Messages(64))).under(&OWN_VECTORS),
+    Case::new("EN-6/shared-vector", "the same with four vectors, of which 61 channels share the last", BOTH, |bench| some_and_all(bench, Granted::Messages(4))).under(&SHARED_VECTOR),
+    Case::new("EN-6/msi", "the same with 32 messages of MSI", BOTH, |bench| some_and_all(bench, Granted::Messages(32))).under(&MSI),
+    Case::new("EN-6/pin", "the same with the interrupt pin", BOTH, |bench| some_and_all(bench, Granted::Pin)).under(&PIN),
+    Case::new("EN-6/kmdf-some", "channels 0, 5, 31, 32 and 63 with the KMDF driver", BOTH, |bench| by_enabler(bench, |bench| some(bench, Granted::Messages(64)))).under(&KMDF_OWN_VECTORS),
+    Case::new("EN-6/kmdf-all-at-once", "64 requests at once with the KMDF driver", BOTH, |bench| by_enabler(bench, |bench| all_at_once(bench, Granted::Messages(64)))).under(&KMDF_OWN_VECTORS),
+    Case::new("EN-6/kmdf-shared-vector", "four vectors with the KMDF driver", BOTH, |bench| by_enabler(bench, |bench| some_and_all(bench, Granted::Messages(4)))).under(&KMDF_SHARED_VECTOR),
+    Case::new("EN-6/kmdf-msi", "32 messages of MSI with the KMDF driver", BOTH, |bench| by_enabler(bench, |bench| some_and_all(bench, Granted::Messages(32)))).under(&KMDF_MSI),
+    Case::new("EN-6/kmdf-pin", "the interrupt pin with the KMDF driver", BOTH, |bench| by_enabler(bench, |bench| some_and_all(bench, Granted::Pin))).under(&KMDF_PIN),
 ];
 
 fn by_enabler(bench: &mut Bench<'_>, body: Body) -> Result<(), CaseEnd> {
@@ -87,13 +105,13 @@ fn by_enabler(bench: &mut Bench<'_>, body: Body) -> Result<(), CaseEnd> {
     body(bench)
 }
 
-fn some_and_all(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
-    some(bench)?;
-    all_at_once(bench)
+fn some_and_all(bench: &mut Bench<'_>, granted: Granted) -> Result<(), CaseEnd> {
+    some(bench, granted)?;
+    all_at_once(bench, granted)
 }
 
-fn some(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
-    check_count(bench)?;
+fn some(bench: &mut Bench<'_>, granted: Granted) -> Result<(), CaseEnd> {
+    check_counts(bench, granted)?;
     let adapter = bench.adapter(64)?;
     for channel in SOME {
         bench.rings(adapter, channel)?;
@@ -114,8 +132,8 @@ fn some(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
     Ok(())
 }
 
-/// Device and driver agree on how many channels there are.
-fn check_count(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+/// Device and driver agree on how many channels there are, and the driver has the interrupts of the case.
+fn check_counts(bench: &mut Bench<'_>, granted: Granted) -> Result<(), CaseEnd> {
     let told = bench.require(
         "reading the capabilities",
         Step::read_register(0, REG_CAPABILITIES),
@@ -131,10 +149,23 @@ fn check_count(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
         "channels that the driver serves",
         CHANNELS.into(),
         state.result.value[2] >> INTERRUPT_STATE_CHANNELS_SHIFT & 0xff,
-    )
+    )?;
+    let (kind, vectors) = match granted {
+        Granted::Messages(vectors) => (INTERRUPT_STATE_MESSAGES, vectors),
+        Granted::Pin => (INTERRUPT_STATE_PIN, 1),
+    };
+    let kinds = INTERRUPT_STATE_MESSAGES | INTERRUPT_STATE_PIN | INTERRUPT_STATE_POLLING;
+    expect(
+        "kind of the interrupts that the driver was granted",
+        kind,
+        state.result.value[2] & kinds,
+    )?;
+    let seen = state.result.value[0];
+    expect("vectors that the driver was granted", vectors, seen)
 }
 
-fn all_at_once(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+fn all_at_once(bench: &mut Bench<'_>, granted: Granted) -> Result<(), CaseEnd> {
+    check_counts(bench, granted)?;
     let adapter = bench.adapter(64)?;
     let total = u64::from(CHANNELS) * SHARE_BYTES;
     let buffer = bench.allocate_by(adapter, total, Routine::PLAIN, u64::MAX)?;

@@ -52,9 +52,19 @@ pub(super) fn waits(bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
 
 /// How often the fence was seen closed while the other channel was held.
 fn held(bench: &mut Bench<'_>, hold_us: u32) -> Result<usize, CaseEnd> {
-    let mut ring = Ring::open(bench, 0)?;
-    let buffer = ring.buffer.clone();
-    let mut other = Ring::open_in(bench, buffer, HELD_CHANNEL, HELD, 0)?;
+    Ring::open(bench, 0)?.used(bench, |bench, ring| {
+        Ring::open_in(bench, ring.buffer.clone(), HELD_CHANNEL, HELD, 0)?
+            .used(bench, |bench, other| held_on(bench, ring, other, hold_us))
+    })
+}
+
+/// The same on two open rings.
+fn held_on(
+    bench: &mut Bench<'_>,
+    ring: &mut Ring,
+    other: &mut Ring,
+    hold_us: u32,
+) -> Result<usize, CaseEnd> {
     let rules = format!(
         "[[rule]]\nname = \"held\"\nevent = \"payload\"\nmatch.channel = {HELD_CHANNEL}\ntimes = 1\n\
          effect.delay.microseconds = {hold_us}\n"
@@ -70,16 +80,14 @@ fn held(bench: &mut Bench<'_>, hold_us: u32) -> Result<usize, CaseEnd> {
             Step::write_register(0, register(CHANNEL, CH_RING_TAIL), BEHIND + 1),
         ]);
         bench.require_all("ringing both channels", &steps)?;
-        let looks = wait_for_both(bench, &ring, &other);
+        let looks = wait_for_both(bench, ring, other);
         if looks.is_err() {
             // The held write is still to come, and must find the buffer.
             other.completion(bench, 0)?;
         }
         looks
     })?;
-    check_pattern(bench, &other, DATA, HELD_BYTES, SEED)?;
-    other.close(bench)?;
-    ring.close(bench)?;
+    check_pattern(bench, other, DATA, HELD_BYTES, SEED)?;
     Ok(looks)
 }
 

@@ -49,6 +49,27 @@ impl Ring {
         Self::open_in(bench, buffer, CHANNEL, 0, mode)
     }
 
+    /// Opens a ring, and closes it however the body ends: memory that goes back must not be the device's.
+    pub(super) fn during(
+        bench: &mut Bench<'_>,
+        mode: u32,
+        body: impl FnOnce(&mut Bench<'_>, &mut Self) -> Result<(), CaseEnd>,
+    ) -> Result<(), CaseEnd> {
+        Self::open(bench, mode)?.used(bench, body)
+    }
+
+    /// Closes the ring however the body ends.
+    pub(super) fn used<T>(
+        &mut self,
+        bench: &mut Bench<'_>,
+        body: impl FnOnce(&mut Bench<'_>, &mut Self) -> Result<T, CaseEnd>,
+    ) -> Result<T, CaseEnd> {
+        let ended = body(bench, self);
+        let closed = self.close(bench);
+        let value = ended?;
+        closed.map(|()| value)
+    }
+
     pub(super) fn open_in(
         bench: &mut Bench<'_>,
         buffer: Buffer,
@@ -145,7 +166,7 @@ impl Ring {
     }
 
     /// Disables the ring, and reads back so that the device has left the buffer.
-    pub(super) fn close(&self, bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
+    fn close(&self, bench: &mut Bench<'_>) -> Result<(), CaseEnd> {
         let control = register(self.channel, CH_RING_CONTROL);
         let steps = [
             Step::write_register(0, control, 0),
