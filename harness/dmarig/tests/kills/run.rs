@@ -198,7 +198,9 @@ impl Outcome {
 
     /// What came of the kill, if all is as it must be.
     pub fn judge(&self, victim: Victim, undisturbed: &Self) -> Result<Fate, Failed> {
-        if victim == Victim::Harness {
+        // Whoever has ended and is not waited for yet can be killed, too.
+        let has_ended = self.status.code() == Some(0);
+        if victim == Victim::Harness && !has_ended {
             if self.status.signal() != Some(Signal::KILL.as_raw()) {
                 return self.fail("the harness was killed and did not end by it");
             }
@@ -206,7 +208,7 @@ impl Outcome {
             return Ok(Fate::Told);
         }
         self.check_reports(true)?;
-        if self.status.code() == Some(0) {
+        if has_ended {
             // It had done its work; then every case must have passed.
             if self.verdicts() != undisturbed.verdicts() {
                 return self.fail("exit code 0, and not all cases have passed");
