@@ -6,8 +6,8 @@ use libtest_mimic::{Failed, Trial};
 
 use super::Run;
 
-/// What lets the device do DMA by registers, and by its ring. Without remapping, a mappable BAR is one of
-/// QEMU's mappings that comes and goes under the first case, which the oracle of mappings does not forgive.
+/// What lets the device do DMA by registers, and by its ring. Without remapping, a mapping where the mappable
+/// BAR lies vanishes under the first case, which the oracle of mappings does not forgive.
 const CASES: &[&str] = &["CM-1/nonpaged-pool", "AB-1/by-ring"];
 /// A card with 32 address bits is for 32-bit adapters: with remapping on, others get addresses above.
 const CASES_OF_32_BITS: &[&str] = &["AC-8/32-bit"];
